@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 
 FROM rust:1.95-slim-bookworm AS build
-# For the vendored OpenSSL of the feature postgres-tls, for jemalloc, and for scripts/licences.
+# For the vendored OpenSSL of the feature postgres-tls, and for scripts/licences.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends make perl python3 \
     && rm -rf /var/lib/apt/lists/*
@@ -9,7 +9,7 @@ WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --profile dist --locked --features jemalloc,postgres-tls \
+    cargo build --profile dist --locked --features postgres-tls \
     && install -D target/dist/hallpass /out/usr/local/bin/hallpass \
     && install -D -m 644 -t /out/usr/share/doc/hallpass LICENSE-APACHE LICENSE-MIT NOTICE \
     && scripts/licences /out/usr/share/doc/hallpass/licences.txt \

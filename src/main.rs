@@ -2,10 +2,9 @@
 
 use std::process::ExitCode;
 
-/// Configured by `.cargo/config.toml` (docs/adr/0025-memory-and-start.md).
-#[cfg(feature = "jemalloc")]
+/// Returns unused memory to the system (docs/adr/0026-allocator.md).
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     hallpass::cli::main()

@@ -72,10 +72,13 @@ pub(super) fn start_server(
             .wrap(Condition::new(!origins.is_empty(), cors::allow(&origins, &headers)))
             .wrap(from_fn(surround))
             .configure(|app| {
-                if let Some(development) = &development {
-                    dev::configure(app, development);
-                }
-                http::configure(app, &adapter);
+                http::configure(app, |app| {
+                    // Before the adapter, which has `/` too.
+                    if let Some(development) = &development {
+                        dev::configure(app, development);
+                    }
+                    adapter(app);
+                });
             })
     })
 }

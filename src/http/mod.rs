@@ -25,10 +25,10 @@ use code::Code;
 use error::ApiError;
 use operations::OfPath;
 
-/// Registers the API, the paths that `adapter` adds, the pages and the documentation.
-pub fn configure(app: &mut web::ServiceConfig, adapter: impl FnOnce(&mut web::ServiceConfig)) {
+/// Registers the API, the paths that `others` adds, the pages and the documentation.
+pub fn configure(app: &mut web::ServiceConfig, others: impl FnOnce(&mut web::ServiceConfig)) {
     routes::configure(app, |path| OfPath::new(&operations::DOCUMENTED, path));
-    adapter(app);
+    others(app);
     pages::configure(app);
     #[cfg(feature = "docs-ui")]
     openapi::docs::configure(app);

@@ -130,9 +130,9 @@ pub fn configure<D: 'static>(app: &mut web::ServiceConfig, data: impl Fn(&str) -
     }
     // The router tries one pattern after the other. It compares patterns without parameters as
     // text, in a fraction of the time of the others.
-    let (with_parameters, fixed): (Vec<_>, Vec<_>) =
-        by_path.iter().partition(|(path, _)| path.contains('{'));
-    for (path, endpoints) in fixed.into_iter().chain(with_parameters) {
+    let mut in_order: Vec<(&String, &Vec<Endpoint>)> = by_path.iter().collect();
+    in_order.sort_by_key(|(path, _)| (path.contains('{'), rank(path)));
+    for (path, endpoints) in in_order {
         let is_asked_by_proxies = v1::services::forward_auth::is_asked_at(path);
         let resource = |pattern: &str| {
             let resource = web::resource(pattern).app_data(data(path));
@@ -151,6 +151,21 @@ pub fn configure<D: 'static>(app: &mut web::ServiceConfig, data: impl Fn(&str) -
             app.service(endpoints.iter().fold(below, |it, endpoint| it.route((endpoint.route)())));
         }
     }
+}
+
+/// Paths that are requested most. When the router found `token-verify` as the 64th of its patterns,
+/// that took a sixth of the instructions of a check.
+const FREQUENT: [&str; 5] = [
+    "/v1/token-verify",
+    v1::services::forward_auth::PATH,
+    "/v1/introspect",
+    "/v1/me",
+    "/v1/token-refresh",
+];
+
+/// Returns the place of a path in the order in which the router tries them.
+fn rank(path: &str) -> usize {
+    FREQUENT.iter().position(|it| *it == path).unwrap_or(FREQUENT.len())
 }
 
 /// Adds the routes of one path to its resource.

@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 
+use super::engine::cached::Cached;
 use super::schema::api_keys;
 use super::{Conn, Result};
 use crate::domain::{ApiKey, ApiKeyId, Scope, TokenHash, UserId, UtcTime};
@@ -81,6 +82,6 @@ pub fn record_use(conn: &mut Conn, id: &ApiKeyId, since: UtcTime, now: UtcTime) 
     let is_older = api_keys::last_used_at.lt(since.micros()).assume_not_null();
     let stale =
         api_keys::table.find(id.as_str()).filter(api_keys::last_used_at.is_null().or(is_older));
-    diesel::update(stale).set(api_keys::last_used_at.eq(now.micros())).execute(conn)?;
+    Cached(diesel::update(stale).set(api_keys::last_used_at.eq(now.micros()))).execute(conn)?;
     Ok(())
 }

@@ -11,6 +11,7 @@ use diesel::dsl::{exists, sql};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
+use super::engine::cached::Cached;
 use super::schema::{refresh_tokens, sessions};
 use super::users::rights;
 use super::{Conn, Page, Result, page};
@@ -102,9 +103,8 @@ pub fn find_session(conn: &mut Conn, id: &SessionId) -> Result<Option<Session>> 
 pub fn record_use(conn: &mut Conn, id: &SessionId, now: UtcTime) -> Result<()> {
     let earlier = sessions::last_seen_at.lt(now.micros());
     let wrong = sessions::last_seen_at.gt(latest_use(now).micros());
-    diesel::update(sessions::table.find(id.as_str()).filter(earlier.or(wrong)))
-        .set(sessions::last_seen_at.eq(now.micros()))
-        .execute(conn)?;
+    let stale = sessions::table.find(id.as_str()).filter(earlier.or(wrong));
+    Cached(diesel::update(stale).set(sessions::last_seen_at.eq(now.micros()))).execute(conn)?;
     Ok(())
 }
 

@@ -114,6 +114,10 @@ impl Username {
 
     /// Returns the unique form: compatibility composition, lower case.
     pub fn normalise(text: &str) -> String {
+        if text.is_ascii() {
+            // Its own composition.
+            return text.to_ascii_lowercase();
+        }
         text.nfkc().collect::<String>().to_lowercase()
     }
 

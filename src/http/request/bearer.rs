@@ -82,7 +82,10 @@ pub fn authorization(request: &HttpRequest) -> Result<(&str, &str), ApiError> {
     let (Some(header), None) = (headers.next(), headers.next()) else {
         return Err(Code::AuthenticationRequired.into());
     };
-    let parts = header.to_str().ok().and_then(|header| header.trim().split_once(' '));
+    // `HeaderValue::to_str` looks at one byte after the other, of a token that has hundreds. The
+    // parser of requests refuses control characters.
+    let header = std::str::from_utf8(header.as_bytes()).ok().filter(|header| header.is_ascii());
+    let parts = header.and_then(|header| header.trim().split_once(' '));
     let (scheme, credentials) = parts.ok_or(Code::AuthenticationRequired)?;
     Ok((scheme, credentials.trim()))
 }

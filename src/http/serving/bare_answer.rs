@@ -35,7 +35,7 @@ impl<'a> BareAnswer<'a> {
             return None;
         }
         let end = &bytes[bytes.len().saturating_sub(Self::MAX)..];
-        let from = end.windows(7).rposition(|window| window == b"HTTP/1.")?;
+        let from = memchr::memrchr_iter(b'H', end).find(|at| end[*at..].starts_with(b"HTTP/1."))?;
         let head = std::str::from_utf8(&end[from..]).ok()?;
         let (version, rest) = head.split_at_checked("HTTP/1.1".len())?;
         let (code, rest) = Self::STATUSES

@@ -1,6 +1,7 @@
 //! The databases themselves: URLs, connections, the writer, migrations, health, backup.
 
 pub(crate) mod backup;
+pub(crate) mod cached;
 pub(crate) mod certificates;
 pub(crate) mod combiner;
 pub(crate) mod connection;

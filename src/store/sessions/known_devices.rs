@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 
 use crate::domain::{KnownDevice, TokenHash, UserId, UtcTime};
+use crate::store::engine::cached::Cached;
 use crate::store::schema::known_devices;
 use crate::store::{Conn, Result};
 
@@ -21,9 +22,8 @@ pub fn remember(
     now: UtcTime,
 ) -> Result<()> {
     let own = known_devices::table.find(&token.0).filter(known_devices::user_id.eq(user.0));
-    let seen =
-        diesel::update(own).set(known_devices::last_seen_at.eq(now.micros())).execute(conn)?;
-    if seen == 1 {
+    let update = diesel::update(own).set(known_devices::last_seen_at.eq(now.micros()));
+    if Cached(update).execute(conn)? == 1 {
         return Ok(());
     }
     diesel::insert_into(known_devices::table)

@@ -6,6 +6,7 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Binary, Text};
 
 use crate::domain::{Session, SessionId, TokenHash, Transport, User, UtcTime};
+use crate::store::engine::cached::Cached;
 use crate::store::schema::{refresh_tokens, sessions as sessions_table, users as users_table};
 use crate::store::{Conn, Result, sessions, users};
 
@@ -169,20 +170,19 @@ fn exchange_in_steps(conn: &mut Conn, exchange: &Exchange) -> Result<Option<Rows
     else {
         return Ok(None);
     };
-    diesel::update(refresh_tokens::table.find(&token.0))
-        .set(refresh_tokens::used_at.eq(now.micros()))
-        .execute(conn)?;
+    let consumption = diesel::update(refresh_tokens::table.find(&token.0))
+        .set(refresh_tokens::used_at.eq(now.micros()));
+    Cached(consumption).execute(conn)?;
     let expires_at = (*expires_at).min(UtcTime::from_micros(session.expires_at));
     let id = SessionId(session.id.clone());
     sessions::insert_refresh_token(conn, successor, &id, expires_at, generation + 1)?;
     let latest = sessions::latest_use(*now).micros();
     let last_seen_at = now.micros().max(session.last_seen_at.min(latest));
-    diesel::update(sessions_table::table.find(&session.id))
-        .set((
-            sessions_table::last_seen_at.eq(last_seen_at),
-            sessions_table::transport.eq(transport.name()),
-        ))
-        .execute(conn)?;
+    let use_of_session = diesel::update(sessions_table::table.find(&session.id)).set((
+        sessions_table::last_seen_at.eq(last_seen_at),
+        sessions_table::transport.eq(transport.name()),
+    ));
+    Cached(use_of_session).execute(conn)?;
     Ok(Some((expires_at.micros(), session, user)))
 }
 

@@ -7,6 +7,7 @@ use super::{Row, find_by_id};
 use crate::domain::{
     Email, EmailChange, Locale, Metadata, PasswordHash, Roles, User, UserId, Username, UtcTime,
 };
+use crate::store::engine::cached::Cached;
 use crate::store::engine::transaction::in_transaction;
 use crate::store::schema::users;
 use crate::store::users::released_names::{self, Names};
@@ -224,16 +225,12 @@ pub fn record_login(
     checked: &PasswordHash,
     now: UtcTime,
 ) -> Result<Option<User>> {
-    let row = diesel::update(
-        users::table
-            .find(id.0)
-            .filter(users::is_active.eq(true))
-            .filter(users::password_hash.eq(checked.expose())),
-    )
-    .set(users::last_login_at.eq(now.micros()))
-    .returning(users::all_columns)
-    .get_result::<Row>(conn)
-    .optional()?;
+    let unchanged = users::table
+        .find(id.0)
+        .filter(users::is_active.eq(true))
+        .filter(users::password_hash.eq(checked.expose()));
+    let update = diesel::update(unchanged).set(users::last_login_at.eq(now.micros()));
+    let row = Cached(update.returning(users::all_columns)).get_result::<Row>(conn).optional()?;
     Ok(row.map(User::from))
 }
 

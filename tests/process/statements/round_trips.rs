@@ -33,6 +33,8 @@ struct Seen {
     round_trips: AtomicUsize,
     /// Transactions that may write and whose commit waits for the disk.
     durable: AtomicUsize,
+    /// `UPDATE` statements that the server has to parse: one that it has prepared has only a name.
+    parsed_updates: AtomicUsize,
 }
 
 /// Begin of a transaction that may write. If its commit does not wait for the disk, `LAZY` follows
@@ -45,6 +47,7 @@ const LAZY: &str = "synchronous_commit = off";
 struct Cost {
     round_trips: usize,
     durable: usize,
+    parsed_updates: usize,
 }
 
 impl Proxy {
@@ -64,14 +67,14 @@ impl Proxy {
 
     /// The medians of so many requests.
     fn of(&self, mut request: impl FnMut()) -> Cost {
-        let count =
-            || [&self.seen.round_trips, &self.seen.durable].map(|it| it.load(Ordering::SeqCst));
-        let counts: Vec<[usize; 2]> = (0..REQUESTS)
+        let Seen { round_trips, durable, parsed_updates } = &*self.seen;
+        let count = || [round_trips, durable, parsed_updates].map(|it| it.load(Ordering::SeqCst));
+        let counts: Vec<[usize; 3]> = (0..REQUESTS)
             .map(|_| {
                 let before = count();
                 request();
                 let after = count();
-                [after[0] - before[0], after[1] - before[1]]
+                std::array::from_fn(|of| after[of] - before[of])
             })
             .collect();
         let median = |of: usize| {
@@ -79,7 +82,7 @@ impl Proxy {
             counts.sort_unstable();
             counts[REQUESTS / 2]
         };
-        Cost { round_trips: median(0), durable: median(1) }
+        Cost { round_trips: median(0), durable: median(1), parsed_updates: median(2) }
     }
 }
 
@@ -101,6 +104,9 @@ fn forward(client: TcpStream, server: TcpStream, seen: &Arc<Seen>) {
             let sent = String::from_utf8_lossy(sent);
             if sent.contains(BEGIN) && !sent.contains(LAZY) {
                 seen.durable.fetch_add(1, Ordering::SeqCst);
+            }
+            if sent.contains("UPDATE \"") {
+                seen.parsed_updates.fetch_add(1, Ordering::SeqCst);
             }
         });
     });
@@ -192,6 +198,7 @@ fn a_log_in_takes_nine_round_trips_and_one_commit_that_waits_for_the_disk() {
             });
             println!("a log-in with limits {limits}: {cost:?}");
             assert_eq!(cost.durable, 1);
+            assert_eq!(cost.parsed_updates, 0);
             assert!(cost.round_trips <= round_trips, "{cost:?} with limits {limits}");
         }
     }
