@@ -1,7 +1,7 @@
 //! Recipient domains that hang, on all connections to the mail server: mail to other domains is
 //! sent soon, and no mail is lost or sent twice.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -199,10 +199,8 @@ on_both! {
         for round in 1..4 {
             world.advance(MINUTE);
             app.post("/v1/password-reset", &json!({"email": "mina@fine.example"})).is(202);
-            let started = Instant::now();
+            // Within a minute: behind all that wait, it would be hours.
             wait_for("the reset", || (accepted(&server, "@fine") == round).then_some(()));
-            // Two seconds for each domain that hangs, and time for a busy machine.
-            assert!(started.elapsed() < MINUTE / 2, "{:?}", started.elapsed());
         }
         assert!(world.count("outbox WHERE status = 'queued'") >= 5_000);
     }

@@ -176,18 +176,19 @@ impl World {
 
     /// Opens the database directly.
     pub fn db(&self) -> Db {
-        self.open(true)
+        self.open(2, true)
     }
 
-    fn open(&self, prepared_statements: bool) -> Db {
+    fn open(&self, size: u32, prepared_statements: bool) -> Db {
         let url = DatabaseUrl::parse(&self.database_url).unwrap();
         let wait = TIMING.database_wait;
-        Db::open_as_is(&url, PoolSettings { size: 2, wait, prepared_statements }).unwrap()
+        Db::open_as_is(&url, PoolSettings { size, wait, prepared_statements }).unwrap()
     }
 
-    /// The database, opened once. Tables may change between two statements, so none is prepared.
+    /// The database, opened once, with one connection: each costs as much as several requests.
+    /// Tables may change between two statements, so none is prepared.
     pub(super) fn direct(&self) -> &Db {
-        self.direct.get_or_init(|| self.open(false))
+        self.direct.get_or_init(|| self.open(1, false))
     }
 
     /// Changes rows directly.
