@@ -247,6 +247,26 @@ mod tests {
     use super::*;
     use crate::store::{DatabaseUrl, PoolSettings};
 
+    /// SQLite itself copies no log.
+    #[test]
+    fn the_log_of_sqlite_does_not_grow_with_each_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite(folder.path().join("a.db"));
+        let wait = Duration::from_secs(1);
+        let db = Db::open(&url, PoolSettings { size: 1, wait, prepared_statements: true }).unwrap();
+        let log = || std::fs::metadata(folder.path().join("a.db-wal")).unwrap().len();
+        let now = UtcTime::from_seconds(1);
+        let longest = 2_000 * 4_096;
+        let (mut written, mut number) = (0, 0);
+        while written < 2 * longest {
+            // A page and more of the table, and as much of its index.
+            let name = format!("{number}{}", "x".repeat(8_192));
+            db.use_counter(&name, now, now).unwrap().unwrap();
+            (written, number) = (written + 2 * 8_192, number + 1);
+            assert!(log() < longest, "{} bytes after {number} commits", log());
+        }
+    }
+
     #[test]
     fn a_probe_shows_that_writes_are_possible_again() {
         let folder = tempfile::tempdir().unwrap();

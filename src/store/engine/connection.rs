@@ -167,6 +167,31 @@ fn with_lock_timeout(url: &str, timeout: Duration) -> Option<String> {
     })
 }
 
+/// Returns the number of pages of SQLite's log that are not in the file yet.
+pub(crate) fn log_pages(conn: &mut Conn) -> Result<i32> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = diesel::sql_types::Integer)]
+        log: i32,
+        #[diesel(sql_type = diesel::sql_types::Integer)]
+        checkpointed: i32,
+    }
+    let Conn::Sqlite(sqlite) = conn else { return Ok(0) };
+    let row: Row = diesel::sql_query("PRAGMA wal_checkpoint(NOOP)").get_result(sqlite)?;
+    Ok(row.log - row.checkpointed)
+}
+
+/// Copies SQLite's log into the file, as far as no reader needs the file as it is. It waits for no
+/// other connection.
+pub(crate) fn copy_log(conn: &mut Conn) -> Result<()> {
+    let Conn::Sqlite(sqlite) = conn else { return Ok(()) };
+    copy(sqlite)
+}
+
+fn copy(sqlite: &mut SqliteConnection) -> Result<()> {
+    Ok(sqlite.batch_execute("PRAGMA wal_checkpoint(PASSIVE);")?)
+}
+
 /// Writes SQLite's log into the file and empties it: both may hold what was deleted since. A log
 /// that others read for longer stays until the next call. A connection that only reads may do it.
 pub(crate) fn empty_log(conn: &mut Conn) -> Result<()> {
@@ -190,8 +215,8 @@ fn try_to_empty_log(sqlite: &mut SqliteConnection) -> Result<bool> {
         #[diesel(sql_type = diesel::sql_types::Integer)]
         busy: i32,
     }
-    // The first copies while others write. Writers wait for the second, which has little left.
-    sqlite.batch_execute("PRAGMA wal_checkpoint(PASSIVE);")?;
+    // Others write meanwhile. They wait for the rest, which is short.
+    copy(sqlite)?;
     let checkpoint = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)");
     Ok(checkpoint.get_result::<Checkpoint>(sqlite)?.busy == 0)
 }

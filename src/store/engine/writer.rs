@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use diesel::connection::{Connection as _, InstrumentationEvent, SimpleConnection as _};
 
-use crate::store::engine::connection::Manager;
+use crate::store::engine::connection::{self, Manager};
 use crate::store::engine::health::{Obstacle, log_statement};
 use crate::store::engine::transaction::{
     Durability, begin, commit, in_transaction, roll_back_savepoints, set_durability,
@@ -18,6 +18,10 @@ use crate::store::{Conn, Error, Result};
 
 const QUEUE_LENGTH: usize = 1024;
 const JOBS_PER_COMMIT: usize = 32;
+/// Number of pages of a log that is copied into the file, as SQLite's own default.
+const LONG_LOG: i32 = 1_000;
+/// Number of commits after which the length of the log is read.
+const LOOK_AFTER_COMMITS: u32 = 8;
 
 pub(crate) struct Writer {
     queue: SyncSender<Box<dyn Job>>,
@@ -122,6 +126,9 @@ fn write_until_closed(manager: &Manager, wake_up: &WakeUp, jobs: &Receiver<Box<d
         for job in batch {
             job.answer(&committed);
         }
+        if let Some(connection) = &mut connection {
+            connection.copy_long_log();
+        }
     }
 }
 
@@ -130,6 +137,8 @@ struct Connection {
     conn: Conn,
     /// That of its next commit. To set it takes as long as a small statement.
     durability: Durability,
+    /// Number of commits since the length of the log was read.
+    commits: u32,
 }
 
 impl Connection {
@@ -137,8 +146,27 @@ impl Connection {
         let mut conn = manager.open()?;
         // The undo log of a statement that may fail in part. A log-in would create a file for it.
         conn.batch_execute("PRAGMA temp_store = MEMORY")?;
+        // SQLite would copy a long log in a commit, and the request of that commit would wait.
+        conn.batch_execute("PRAGMA wal_autocheckpoint = 0")?;
         conn.set_instrumentation(|event: InstrumentationEvent<'_>| log_statement(&event));
-        Ok(Self { conn, durability: Durability::Full })
+        Ok(Self { conn, durability: Durability::Full, commits: 0 })
+    }
+
+    /// Copies the log into the file once it is long. The next commit then begins a new log, unless
+    /// a reader needs the old one.
+    fn copy_long_log(&mut self) {
+        self.commits += 1;
+        if self.commits < LOOK_AFTER_COMMITS {
+            return;
+        }
+        self.commits = 0;
+        let copied = connection::log_pages(&mut self.conn).and_then(|pages| {
+            let is_long = pages >= LONG_LOG;
+            if is_long { connection::copy_log(&mut self.conn) } else { Ok(()) }
+        });
+        if let Err(error) = copied {
+            tracing::warn!(%error, "SQLite's log is not copied into the file; it is tried again");
+        }
     }
 
     fn set_durability(&mut self, durability: Durability) -> Result<()> {
