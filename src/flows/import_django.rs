@@ -13,7 +13,7 @@ use crate::store::django_source::{DjangoAccounts, DjangoExtras, DjangoSocialAcco
 use crate::store::import::{self, Present};
 use crate::store::{self, Conn, Db, identities};
 
-use plan::Plan;
+use plan::{Plan, has_no_password};
 pub use report::{Collision, Conflict, ImportChoices, LeftBehind, Place, Shared};
 
 /// The result of an import, or of its dry run.
@@ -75,12 +75,6 @@ impl LeftBehind {
             with_names: ids(&extras.with_names).count(),
         }
     }
-}
-
-/// Returns whether the stored password is Django's mark for an unusable password.
-fn has_no_password(user: &User) -> bool {
-    let hash = user.password_hash.expose();
-    hash.is_empty() || hash.starts_with('!')
 }
 
 /// Imports the new accounts of `accounts` in one transaction, and reports the number of accounts

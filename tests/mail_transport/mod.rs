@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::smtp::{Mode, SmtpServer, make_certificates};
+use crate::smtp::{Certificate, Mode, SmtpServer, make_certificates};
 use hallpass::domain::UtcTime;
 use hallpass::mail::envelope::{FailureClass, Mail, SendError};
 use hallpass::mail::smtp::settings::SmtpSettings;
@@ -173,9 +173,21 @@ async fn a_certificate_of_an_unknown_authority_is_refused() {
         let without_ca = server.url().replace(&format!("ca={own_ca}"), "");
         for url in [with_other_ca, without_ca.trim_end_matches(['?', '&']).to_owned()] {
             let text = configuration(send(&url).await);
-            assert!(text.contains("certificate"), "{text}");
+            assert!(text.contains("No certificate authority that is trusted"), "{text}");
         }
         assert!(!server.sent().contains("AUTH") && server.mails().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_is_accepted_unless_it_is_an_authority() {
+    for mode in [Mode::IMPLICIT, Mode::STARTTLS] {
+        let server = server!(mode.certificate(Certificate::SelfSigned));
+        send(&server.url()).await.unwrap();
+        let server = server!(mode.certificate(Certificate::Authority));
+        let text = configuration(send(&server.url()).await);
+        assert!(text.contains("give the server a certificate with CA:FALSE"), "{text}");
+        assert!(server.mails().is_empty());
     }
 }
 

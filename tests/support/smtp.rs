@@ -34,19 +34,41 @@ pub struct Mode {
     protection: Protection,
     login: Option<(&'static str, &'static str)>,
     fault: Option<&'static str>,
+    certificate: Certificate,
+}
+
+/// The certificate that the server presents.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Certificate {
+    /// One that an authority has signed.
+    Signed,
+    /// A self-signed one that is no authority.
+    SelfSigned,
+    /// A self-signed one that is an authority, as OpenSSL makes them by default.
+    Authority,
 }
 
 impl Mode {
     /// Plain text, no log-in.
-    pub const PLAIN: Self = Self { protection: Protection::Plain, login: None, fault: None };
+    pub const PLAIN: Self = Self {
+        protection: Protection::Plain,
+        login: None,
+        fault: None,
+        certificate: Certificate::Signed,
+    };
     /// STARTTLS required.
-    pub const STARTTLS: Self = Self { protection: Protection::StartTls, login: None, fault: None };
+    pub const STARTTLS: Self = Self { protection: Protection::StartTls, ..Self::PLAIN };
     /// TLS from the first byte.
-    pub const IMPLICIT: Self = Self { protection: Protection::Implicit, login: None, fault: None };
+    pub const IMPLICIT: Self = Self { protection: Protection::Implicit, ..Self::PLAIN };
 
     /// Requires this user and password.
     pub const fn login(self, user: &'static str, password: &'static str) -> Self {
         Self { login: Some((user, password)), ..self }
+    }
+
+    /// Presents another certificate.
+    pub const fn certificate(self, certificate: Certificate) -> Self {
+        Self { certificate, ..self }
     }
 
     /// Starts a server with one of the faults that `smtp_server.py` lists.
@@ -104,8 +126,18 @@ impl SmtpServer {
                 "--tls",
                 if mode.protection == Protection::StartTls { "starttls" } else { "implicit" },
             ]);
-            command.arg("--cert").arg(folder.path().join("server.pem"));
-            command.arg("--key").arg(folder.path().join("server.key"));
+            let name = match mode.certificate {
+                Certificate::Signed => "server",
+                Certificate::SelfSigned => {
+                    assert!(make_certificate(folder.path(), "server", &[]));
+                    fs::copy(folder.path().join("server.pem"), folder.path().join("ca.pem"))
+                        .unwrap();
+                    "server"
+                }
+                Certificate::Authority => "ca",
+            };
+            command.arg("--cert").arg(folder.path().join(format!("{name}.pem")));
+            command.arg("--key").arg(folder.path().join(format!("{name}.key")));
         }
         if let Some((user, password)) = mode.login {
             command.args(["--user", user, "--password", password]);
@@ -219,14 +251,17 @@ const OPENSSL_CONFIG: &str = "[req]\ndistinguished_name = name\nprompt = no\n\
 
 /// Makes `ca.pem`, and `server.pem` with `server.key` for localhost.
 pub fn make_certificates(folder: &Path) -> bool {
+    make_certificate(folder, "ca", &[])
+        && make_certificate(folder, "server", &["-CA", "ca.pem", "-CAkey", "ca.key"])
+}
+
+/// Makes a certificate with its key, self-signed unless `extra` names an authority.
+fn make_certificate(folder: &Path, name: &str, extra: &[&str]) -> bool {
     fs::write(folder.join("openssl.cnf"), OPENSSL_CONFIG).unwrap();
-    let certificate = |name: &str, extra: &[&str]| {
-        let mut command = Command::new("openssl");
-        command.current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null());
-        command.args("req -x509 -config openssl.cnf -newkey ec -nodes -days 2".split(' '));
-        command.args(["-pkeyopt", "ec_paramgen_curve:P-256", "-extensions", name]);
-        command.args(["-keyout", &format!("{name}.key"), "-out", &format!("{name}.pem")]);
-        command.args(extra).status().is_ok_and(|status| status.success())
-    };
-    certificate("ca", &[]) && certificate("server", &["-CA", "ca.pem", "-CAkey", "ca.key"])
+    let mut command = Command::new("openssl");
+    command.current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null());
+    command.args("req -x509 -config openssl.cnf -newkey ec -nodes -days 2".split(' '));
+    command.args(["-pkeyopt", "ec_paramgen_curve:P-256", "-extensions", name]);
+    command.args(["-keyout", &format!("{name}.key"), "-out", &format!("{name}.pem")]);
+    command.args(extra).status().is_ok_and(|status| status.success())
 }

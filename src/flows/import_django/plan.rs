@@ -5,7 +5,6 @@ mod tests;
 
 use std::collections::{HashMap, HashSet};
 
-use super::has_no_password;
 use super::report::{Collision, Conflict, ImportChoices, LeftBehind, Place, Shared};
 use crate::domain::{
     Email, IdentityId, IdentityKey, LinkedIdentity, Locale, Metadata, PasswordHash, Roles, User,
@@ -104,6 +103,12 @@ fn identities(
     };
     let is_first = |it: &LinkedIdentity| seen.insert((it.user_id, it.key.clone()));
     social.iter().filter_map(identity).filter(is_first).collect()
+}
+
+/// Returns whether the stored password is Django's mark for an unusable password.
+pub(super) fn has_no_password(user: &User) -> bool {
+    let hash = user.password_hash.expose();
+    hash.is_empty() || hash.starts_with('!')
 }
 
 /// Returns whether an earlier import created this account. User name and address may have changed

@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::{self, pki_types::ServerName};
+use tokio_rustls::rustls::{self, CertificateError, pki_types::ServerName};
 
 use super::classification::Step;
 use crate::mail::envelope::{FailureClass, FailureScope, SendError};
@@ -59,7 +59,10 @@ pub(super) async fn protect(
             "TLS: the mail server answers without TLS on this port: see HALLPASS_SMTP_URL (smtps:// is \
              TLS from the start, usually port 465; smtp:// is STARTTLS, usually port 587)",
         )),
-        Err(error) if is_of_tls(&error) => Err(configuration(&format!("TLS: {error}"))),
+        Err(error) if is_of_tls(&error) => {
+            let advice = advice(&error).map_or(String::new(), |advice| format!(". {advice}"));
+            Err(configuration(&format!("TLS: {error}{advice}")))
+        }
         Err(error) => Err(transient(format!("TLS: {error}"))),
     }
 }
@@ -70,6 +73,25 @@ fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
 
 fn is_of_tls(error: &io::Error) -> bool {
     tls_error(error).is_some()
+}
+
+/// Returns what to do about a certificate that is refused, where the error does not say it.
+fn advice(error: &io::Error) -> Option<&'static str> {
+    let Some(rustls::Error::InvalidCertificate(cause)) = tls_error(error) else { return None };
+    match cause {
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => Some(
+            "No certificate authority that is trusted has signed it: if a private one has, name its file \
+             with ?ca= in HALLPASS_SMTP_URL",
+        ),
+        // The type of this error is not that of a dependency.
+        CertificateError::Other(cause) if cause.to_string() == "CaUsedAsEndEntity" => Some(
+            "The mail server presents the certificate of an authority (CA:TRUE), as self-signed ones are \
+             by default, and TLS accepts none for a server, not even with ?ca= in HALLPASS_SMTP_URL: give \
+             the server a certificate with CA:FALSE, and name the file of the one that signed it, or its \
+             own if it is self-signed, with ?ca=",
+        ),
+        _ => None,
+    }
 }
 
 /// Returns whether the first bytes from the server are not a TLS record, such as a greeting in

@@ -5,13 +5,12 @@ mod accounts;
 mod catalog;
 mod related;
 mod second_factors;
+mod text;
 mod user_table;
 
 use std::collections::HashMap;
 
-use diesel::backend::Backend;
 use diesel::connection::DefaultLoadingMode;
-use diesel::deserialize::{self, FromSql};
 use diesel::pg::PgRowByRowLoadingMode;
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -24,24 +23,13 @@ use crate::store::engine::transaction::begin_snapshot;
 pub use accounts::{DjangoAccounts, DjangoAddress, DjangoExtras, DjangoSocialAccount, DjangoUser};
 use catalog::{Catalog, quoted};
 use related::Owners;
+use text::{Written, text};
 pub use user_table::DjangoModel;
 use user_table::UserTable;
 
 /// The highest user id that is imported: JSON numbers are exact up to 2^53 - 1, and the ids of new
 /// users come above it.
 const MAX_ID: i64 = (1 << 53) - 1;
-
-/// A text, or the reason why it is not valid UTF-8: SQLite stores any bytes.
-struct Written(std::result::Result<String, String>);
-
-impl<DB: Backend> FromSql<Text, DB> for Written
-where
-    String: FromSql<Text, DB>,
-{
-    fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
-        Ok(Self(<String as FromSql<Text, DB>>::from_sql(bytes).map_err(|error| error.to_string())))
-    }
-}
 
 #[derive(QueryableByName)]
 struct Row {
@@ -186,19 +174,6 @@ fn unreadable(error: diesel::result::Error, table: &UserTable, position: usize) 
             table.name
         )),
         other => other.into(),
-    }
-}
-
-/// Returns the text of a column of a row, or the reason why it cannot be imported.
-fn text(value: Option<Written>, table: &str, place: &str, column: &str) -> Result<Option<String>> {
-    let refuse = |cause: &str| Err(Error::Unsuitable(format!("{table}: {place} {cause}")));
-    match value {
-        Some(Written(Err(cause))) => refuse(&format!("has a {column} that is no text: {cause}")),
-        Some(Written(Ok(text))) if text.contains('\0') => {
-            refuse(&format!("has a NUL character in its {column}"))
-        }
-        Some(Written(Ok(text))) => Ok(Some(text)),
-        None => Ok(None),
     }
 }
 

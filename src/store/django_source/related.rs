@@ -9,8 +9,8 @@ use diesel::sql_types::{Bool, Nullable, Text};
 use super::accounts::{DjangoAddress, DjangoExtras, DjangoSocialAccount};
 use super::catalog::{Catalog, quoted};
 use super::second_factors::{self, Owner, SecondFactors};
+use super::text::{Written, text};
 use super::user_table::UserTable;
-use super::{Written, text};
 use crate::store::{Conn, Error, Result};
 
 /// The accounts by the primary key of their table, to which other tables refer. The user ids may be

@@ -19,7 +19,8 @@ pub(crate) fn try_write(conn: &mut Conn) -> Result<()> {
              VALUES (hex(zeroblob(32768)), 0, 0, 0)"
         }
         Conn::Postgres(_) => {
-            "INSERT INTO outbox (id, kind, recipient, locale, subject_id, status, attempts, \
+            "INSERT INTO limits (name, uses, resets_at, waits_until) VALUES ('trial', 0, 0, 0); \
+             INSERT INTO outbox (id, kind, recipient, locale, subject_id, status, attempts, \
              next_attempt_at, created_at, last_error) \
              SELECT md5(random()::text), 'trial', '', '', '', 'sent', 0, 0, 0, \
              string_agg(md5(random()::text), '') FROM generate_series(1, 2048)"
