@@ -9,7 +9,7 @@ use crate::support::{Answer, PASSWORD, TestApp, Tokens, World, on_both};
 const MINA: &str = "mina@example.com";
 
 /// Numbers that are returned as they were sent.
-const EXACT: &str = "0.9722443100475149,0.1,-0.0,0,1,1.0,9007199254740993,18446744073709551615,\
+const EXACT: &str = "0.1,-0.0,0,1,1.0,9007199254740993,18446744073709551615,\
                      -9223372036854775808,1.7976931348623157e+308,2.2250738585072014e-308,5e-324";
 
 /// Numbers that 64 bits do not hold, and what a double makes of them (RFC 8259 section 6).
@@ -20,12 +20,10 @@ const ROUNDED: [(&str, &str); 4] = [
     ("1e2", "100.0"),
 ];
 
-/// Returns 30 numbers of 16 and 17 digits.
-fn many() -> String {
-    let number =
-        |n: u64| f64::from_bits((0x3fe << 52) | (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 12));
-    (1..=30).map(|n| format!("{:?}", number(n))).collect::<Vec<_>>().join(",")
-}
+/// Numbers that a reader without exact rounding, which takes a shorter way, changes.
+const HARD: &str = "938.4016537587079,0.00021692964355427675,0.0015929585998499215,13.325051679959621,\
+                    2039.6742463940777,15122.197278670037,0.18730589874905362,1.3525491562421135,\
+                    29.194961779867086,0.012244772636638243,102.51345607925299,0.9722443100475149";
 
 fn patch(app: &TestApp, by: &Tokens, path: &str, body: &str) -> Answer {
     let bearer = format!("Bearer {}", by.access);
@@ -57,8 +55,8 @@ fn begun(world: &World) -> (TestApp, Tokens, Tokens) {
 on_both! {
     fn a_number_is_returned_as_it_was_sent(world) {
         let (app, root, mina) = begun(&world);
-        let (account, numbers) = (format!("/v1/users/{}", mina.user_id()), many());
-        for sent in [EXACT, &numbers] {
+        let account = format!("/v1/users/{}", mina.user_id());
+        for sent in [EXACT, HARD] {
             let (own, of_staff) =
                 (format!("\"metadata\":{{\"n\":[{sent}]}}"), format!("\"app_metadata\":{{\"n\":[{sent}]}}"));
             let changed = patch(&app, &root, &account, &format!("{{{of_staff}}}")).is(200);
