@@ -13,7 +13,7 @@ use super::drf;
 use crate::config::{self, Config};
 use crate::flows::Flows;
 use crate::http;
-use crate::http::blocking::State;
+use crate::http::blocking::{ResponseTimes, State};
 use crate::http::browsers::{Browsers, Origins};
 use crate::http::dev::{self, Development};
 use crate::http::metrics::Metrics;
@@ -46,7 +46,10 @@ pub(super) fn start_server(
         &config.service_name,
         browsers,
         &config.trusted_proxies,
-        config.timing.answer_limit,
+        ResponseTimes {
+            limit: config.timing.answer_limit,
+            refusal_pause: config.timing.refusal_pause,
+        },
         Metrics::new(operations::DOCUMENTED.iter().chain(drf::operations()).map(Operation::name)),
     );
     state.draining = draining.clone();

@@ -104,6 +104,10 @@ pub struct Timing {
     pub database_wait: Duration,
     /// Time-out of a request for its answer.
     pub answer_limit: Duration,
+    /// Time for which the refusal of a request beyond a limit, or of one that finds the service
+    /// overloaded, is held back. A client that ignores `Retry-After` and asks again at once would
+    /// otherwise have refusals take the processors from hashes and from the requests of others.
+    pub refusal_pause: Duration,
     /// Time without a request after which a connection gives its buffers back.
     pub park_after: Duration,
 }
@@ -115,6 +119,7 @@ impl Default for Timing {
             keys_period: SECOND,
             database_wait: 3 * SECOND,
             answer_limit: 15 * SECOND,
+            refusal_pause: Duration::from_millis(200),
             park_after: Duration::from_millis(500),
         }
     }

@@ -22,6 +22,16 @@ use crate::http::serving::production_limit;
 /// wrong; further requests are refused immediately instead of piling up.
 const MAX_WAITING: usize = 512;
 
+/// Times of responses.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseTimes {
+    /// Time limit of a response: the database may hang, or the machine be overloaded.
+    pub limit: Duration,
+    /// Time for which the refusal of a request beyond a limit, or of one that finds the service
+    /// overloaded, is held back.
+    pub refusal_pause: Duration,
+}
+
 /// Application state of every handler.
 #[derive(Clone)]
 pub struct State {
@@ -37,8 +47,8 @@ pub struct State {
     pub metrics: Arc<Metrics>,
     /// True once the service is stopping.
     pub draining: Draining,
-    /// Time limit of a response: the database may hang, or the machine be overloaded.
-    answer_limit: Duration,
+    /// Times of responses.
+    pub response_times: ResponseTimes,
     waiting: Arc<Semaphore>,
     turn: Arc<Mutex<()>>,
     has_ignored_header: Arc<AtomicBool>,
@@ -51,7 +61,7 @@ impl State {
         service_name: &str,
         browsers: Browsers,
         trusted_proxies: &[IpNet],
-        answer_limit: Duration,
+        response_times: ResponseTimes,
         metrics: Metrics,
     ) -> Self {
         Self {
@@ -61,7 +71,7 @@ impl State {
             trusted_proxies: trusted_proxies.into(),
             metrics: Arc::new(metrics),
             draining: Draining::default(),
-            answer_limit,
+            response_times,
             waiting: Arc::new(Semaphore::new(MAX_WAITING)),
             turn: Arc::default(),
             has_ignored_header: Arc::default(),
@@ -94,7 +104,7 @@ impl State {
             let _place = place;
             span.in_scope(|| report.scope(|| flow(&flows)))
         });
-        match timeout(self.answer_limit, answer).await {
+        match timeout(self.response_times.limit, answer).await {
             Ok(Ok(answer)) => Ok(answer?),
             // The flow panicked; the panic hook has logged the place.
             Ok(Err(_)) => Err(Code::InternalError.into()),

@@ -111,6 +111,9 @@ pub async fn surround(
             }
             around.add_headers(response.headers_mut());
             production_limit::add_to(response.headers_mut(), &report);
+            if let Some(state) = state.filter(|_| asks_to_wait(&response)) {
+                tokio::time::sleep(state.response_times.refusal_pause).await;
+            }
             return Ok(response.map_body(|_, body| AnswerBody::new(body.boxed(), answering)));
         }
         Err(error) => (error, None),
@@ -121,6 +124,16 @@ pub async fn surround(
         response.head_mut().set_connection_type(ConnectionType::Close);
     }
     Err(InternalError::from_response(lost, response).into())
+}
+
+/// Returns whether a response is a refusal that asks its client to wait. Health checks and other
+/// reads get theirs at once.
+fn asks_to_wait(response: &ServiceResponse<impl MessageBody>) -> bool {
+    let asks = matches!(
+        response.status(),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+    );
+    asks && !response.request().method().is_safe()
 }
 
 /// Headers and log fields of every response.

@@ -10,7 +10,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use hallpass::app::build_flows;
 use hallpass::clock::SystemClock;
-use hallpass::http::blocking::State;
+use hallpass::http::blocking::{ResponseTimes, State};
 use hallpass::http::browsers::{Browsers, Origins};
 use hallpass::http::metrics::Metrics;
 use hallpass::http::serving::cors;
@@ -32,8 +32,9 @@ fn with_a_service_that_panics(test: impl FnOnce(SocketAddr)) {
         same_site: actix_web::cookie::SameSite::Strict,
     };
     let metrics = Metrics::new(std::iter::empty());
-    let limit = Duration::from_secs(60);
-    let state = web::Data::new(State::new(flows, "Hallpass", browsers, &[], limit, metrics));
+    let times =
+        ResponseTimes { limit: Duration::from_secs(60), refusal_pause: Duration::from_secs(0) };
+    let state = web::Data::new(State::new(flows, "Hallpass", browsers, &[], times, metrics));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (tell, told) = mpsc::channel();

@@ -4,8 +4,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use hallpass::config::Config;
+use hallpass::config::{Config, Timing};
 use serde_json::json;
 
 use crate::api::limits::attempts::{HOME, LIMITED, limited_with};
@@ -32,6 +33,12 @@ fn overloaded(world: &World, settings: &[(&str, &str)]) -> TestApp {
 fn with_hash_threads(world: &World, hash_threads: usize, settings: &[(&str, &str)]) -> TestApp {
     let config = world.config(&[&LIMITED[..], settings].concat());
     world.app_of(Config { hash_threads, ..config })
+}
+
+fn with_refusal_pause(world: &World, hash_threads: usize, refusal_pause: Duration) -> TestApp {
+    let config = world.config(&LIMITED);
+    let timing = Timing { refusal_pause, ..config.timing };
+    world.app_of(Config { hash_threads, timing, ..config })
 }
 
 fn log_in_from(app: &TestApp, from: &str, name: &str, password: &str) -> Answer {
@@ -298,6 +305,29 @@ on_both! {
                 assert!(answer.status < 300, "{name}: {answer:?}");
             }
         }
+    }
+
+    fn a_client_that_asks_again_at_once_is_slowed_down_by_its_refusals(world) {
+        let pause = Duration::from_millis(300);
+        let full = with_refusal_pause(&world, 0, pause);
+        let began = Instant::now();
+        log_in_from(&full, HOME, MINA, PASSWORD).refused(503, "overloaded");
+        assert!(began.elapsed() >= pause);
+        let limited = with_refusal_pause(&world, 1, pause);
+        for _ in 0..5 {
+            log_in_from(&limited, HOME, MINA, "wrong").refused(401, "invalid_credentials");
+        }
+        let began = Instant::now();
+        log_in_from(&limited, HOME, MINA, "wrong").refused(429, "rate_limited");
+        assert!(began.elapsed() >= pause);
+        // With this pause the test would not end.
+        let patient = with_refusal_pause(&world, 1, HOUR);
+        let tokens = patient.person(&world, EVE);
+        for _ in 0..10 {
+            patient.get_as(&tokens.access, "/v1/me/export").is(200);
+        }
+        patient.get_as(&tokens.access, "/v1/me/export").refused(429, "rate_limited");
+        patient.log_in(EVE, "wrong").refused(401, "invalid_credentials");
     }
 
     fn attempts_that_the_service_had_no_time_for_are_given_back(world) {

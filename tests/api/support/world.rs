@@ -29,6 +29,7 @@ const TIMING: Timing = Timing {
     keys_period: Duration::from_millis(100),
     database_wait: Duration::from_secs(60),
     answer_limit: Duration::from_secs(60),
+    refusal_pause: Duration::ZERO,
     park_after: Duration::ZERO,
 };
 
