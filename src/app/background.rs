@@ -19,7 +19,7 @@ use crate::http::serving::drain::{self, Draining, SETTLE_TIME};
 const PURGE_PERIOD: Duration = Duration::from_mins(1);
 /// Interval of the checks of the database's clock.
 const CLOCK_PERIOD: Duration = Duration::from_secs(30);
-/// Interval of trial writes while writes fail.
+/// Interval of trial writes while writes fail or may fail.
 const PROBE_PERIOD: Duration = Duration::from_secs(5);
 const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 

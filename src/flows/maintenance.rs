@@ -107,7 +107,7 @@ impl Flows {
         self.access_tokens.drop_expired(now);
         self.seal_keys_anew()?;
         self.erase_deleted()?;
-        self.forget_deleted();
+        self.forget_deleted(1);
         self.enable_due_accounts(now)?;
         self.in_steps(move |conn| registrations::erase_expired(conn, now, ROWS))?;
         for kind in ChallengeKind::ALL {
@@ -128,7 +128,7 @@ impl Flows {
         self.in_steps(move |conn| backlog::purge(conn, over, ROWS))?;
         let over = now.before(self.policy.event_retention);
         self.in_steps(move |conn| events::purge(conn, over, ROWS))?;
-        Ok(self.db.forget_deleted()?)
+        Ok(self.db.forget_deleted(1)?)
     }
 
     /// Enables the accounts that are disabled until a time that has passed.
@@ -145,7 +145,7 @@ impl Flows {
         })
     }
 
-    /// Tries a write while writes fail. Without requests, nothing else would notice that they
+    /// Tries a write while writes fail, or after one failed for an unknown reason. Without requests, nothing else would notice that they
     /// succeed again, for example after a full disk.
     pub fn probe_writes(&self) -> Result<()> {
         if let Err(error) = self.db.probe_writes() {
@@ -182,10 +182,10 @@ impl Flows {
         self.in_steps_while(goes_on, move |conn| erase_some_rows(conn, id, &mut last, ROWS))
     }
 
-    /// Makes deleted data unreadable in the files of the database. After a failure, the next purge
-    /// does it.
-    pub fn forget_deleted(&self) {
-        if let Err(error) = self.db.forget_deleted() {
+    /// Makes deleted data unreadable in the files of the database. If it fails, or others use the
+    /// files during so many attempts, the next purge does it.
+    pub fn forget_deleted(&self, attempts: u32) {
+        if let Err(error) = self.db.forget_deleted(attempts) {
             tracing::warn!(%error, "deleted rows stay readable in the files of the database for now");
         }
     }

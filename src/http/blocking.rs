@@ -22,6 +22,10 @@ use crate::http::serving::production_limit;
 /// wrong; further requests are refused immediately instead of piling up.
 const MAX_WAITING: usize = 512;
 
+/// Largest number of refusals that are held back. Further ones are sent at once: each occupies a
+/// connection of a proxy.
+const MAX_HELD_BACK: usize = 512;
+
 /// Times of responses.
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseTimes {
@@ -50,6 +54,7 @@ pub struct State {
     /// Times of responses.
     pub response_times: ResponseTimes,
     waiting: Arc<Semaphore>,
+    held_back: Arc<Semaphore>,
     turn: Arc<Mutex<()>>,
     has_ignored_header: Arc<AtomicBool>,
 }
@@ -73,6 +78,7 @@ impl State {
             draining: Draining::default(),
             response_times,
             waiting: Arc::new(Semaphore::new(MAX_WAITING)),
+            held_back: Arc::new(Semaphore::new(MAX_HELD_BACK)),
             turn: Arc::default(),
             has_ignored_header: Arc::default(),
         }
@@ -86,6 +92,13 @@ impl State {
     /// Returns true at the first call.
     pub fn is_first_ignored_header(&self) -> bool {
         !self.has_ignored_header.swap(true, Ordering::Relaxed)
+    }
+
+    /// Waits before a refusal is sent, unless that many wait already.
+    pub async fn hold_back(&self) {
+        if let Ok(_place) = self.held_back.try_acquire() {
+            tokio::time::sleep(self.response_times.refusal_pause).await;
+        }
     }
 
     /// Runs a flow on a thread that may block. The flow continues to its end even if the client

@@ -208,3 +208,16 @@ pub fn paths(endpoints: &[Endpoint]) -> path::Paths {
     }
     paths
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frequent_paths_are_paths() {
+        let endpoints = endpoints();
+        for path in FREQUENT {
+            assert!(endpoints.iter().any(|endpoint| endpoint.path == path), "{path}");
+        }
+    }
+}

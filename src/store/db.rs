@@ -222,12 +222,12 @@ impl Db {
         Ok(connection?)
     }
 
-    /// Makes deleted data unreadable in the files of SQLite. Postgres does so itself when it
-    /// vacuums.
-    pub fn forget_deleted(&self) -> Result<()> {
+    /// Makes deleted data unreadable in the files of SQLite, unless others use its log during so
+    /// many attempts. Postgres does so itself when it vacuums.
+    pub fn forget_deleted(&self, attempts: u32) -> Result<()> {
         match &self.shape {
             Backend::Sqlite { readers, .. } => {
-                connection::empty_log(self.connection(readers)?.conn())
+                connection::empty_log(self.connection(readers)?.conn(), attempts)
             }
             Backend::Postgres { .. } => Ok(()),
         }

@@ -12,7 +12,7 @@ use crate::domain::{
     ChallengeKind, Counted, Counter, Device, Email, MAILBOX_LATE, MailClass, MailRequest,
     MailShare, UtcTime,
 };
-use crate::flows::bounds::Bounds;
+use crate::flows::bounds::{Bounds, LimitReports};
 use crate::flows::limits::{reserve, reserve_all};
 use crate::flows::{Error, Flows, Result};
 use crate::store::limits::{self, Returned};
@@ -92,8 +92,10 @@ impl Flows {
     /// Returns the budget of the mails that are composed for `order`. A mail is counted at its
     /// first attempt only.
     pub(crate) fn mail_budget(&self, order: &QueuedMail) -> MailBudget {
+        // No request of a developer waits for the worker, so its refusals could not be reported.
+        let is_enforced = self.policy.limit_reports == LimitReports::Never;
         MailBudget {
-            bounds: self.bounds().filter(|_| order.attempts == 0),
+            bounds: self.bounds().filter(|_| order.attempts == 0 && is_enforced),
             secrets: self.secrets.clone(),
         }
     }

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use actix_web::dev::RequestHead;
+use actix_web::http::Version;
 use actix_web::http::header::{HOST, HeaderMap, HeaderName, ORIGIN, VIA};
 
 use super::client::forwarding_header;
@@ -17,13 +18,15 @@ const PROXY_HEADERS: [HeaderName; 3] = [
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Returns whether a request comes from this machine.
+/// Returns whether a request comes from this machine. Older versions of HTTP are those of proxies
+/// that need not send a header: nginx before 1.29 by default.
 pub fn is_from_this_machine(request: &RequestHead) -> bool {
     let is_peer = request.peer_addr.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
     // The authority of the target counts before `Host` (RFC 9112, section 3.2.2).
     let is_own_target =
         request.uri.authority().is_none_or(|target| is_loopback_authority(target.as_str()));
-    is_peer && is_own_target && has_local_headers(request.headers())
+    let is_of_a_client = request.version >= Version::HTTP_11;
+    is_peer && is_of_a_client && is_own_target && has_local_headers(request.headers())
 }
 
 fn has_local_headers(headers: &HeaderMap) -> bool {

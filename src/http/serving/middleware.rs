@@ -112,7 +112,7 @@ pub async fn surround(
             around.add_headers(response.headers_mut());
             production_limit::add_to(response.headers_mut(), &report);
             if let Some(state) = state.filter(|_| asks_to_wait(&response)) {
-                tokio::time::sleep(state.response_times.refusal_pause).await;
+                state.hold_back().await;
             }
             return Ok(response.map_body(|_, body| AnswerBody::new(body.boxed(), answering)));
         }
@@ -126,13 +126,16 @@ pub async fn surround(
     Err(InternalError::from_response(lost, response).into())
 }
 
-/// Returns whether a response is a refusal that asks its client to wait. Health checks and other
-/// reads get theirs at once.
+/// Returns whether a response is a refusal that asks its client to wait, because of a limit or of
+/// the load. Reads get theirs at once, and so do requests that the database could not serve.
 fn asks_to_wait(response: &ServiceResponse<impl MessageBody>) -> bool {
-    let asks = matches!(
-        response.status(),
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-    );
+    let asks = match response.status() {
+        StatusCode::TOO_MANY_REQUESTS => true,
+        StatusCode::SERVICE_UNAVAILABLE => {
+            api_error(response).is_none_or(|error| error.code != Code::Unavailable)
+        }
+        _ => false,
+    };
     asks && !response.request().method().is_safe()
 }
 

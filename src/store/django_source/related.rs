@@ -104,12 +104,13 @@ fn required<T>(value: Option<T>, table: &str, row: &str, column: &str) -> Result
     value.ok_or_else(missing)
 }
 
-/// Reads the addresses of django-allauth, in the order in which they were added.
+/// Reads the addresses of django-allauth, in the order in which they were added: `id` alone would
+/// be its text in the result, in which 10 comes before 9.
 pub(super) fn read_addresses(conn: &mut Conn, owners: &Owners) -> Result<Vec<DjangoAddress>> {
     let table = "account_emailaddress";
     let rows: Vec<AddressRow> = sql_query(format!(
         "SELECT CAST(id AS TEXT) AS id, CAST(user_id AS TEXT) AS owner, email, verified, \
-         \"primary\" AS is_primary FROM {table} WHERE user_id IS NOT NULL ORDER BY id"
+         \"primary\" AS is_primary FROM {table} WHERE user_id IS NOT NULL ORDER BY {table}.id"
     ))
     .load(conn)?;
     let address = |row: AddressRow, user_id| {
@@ -170,7 +171,7 @@ const SOCIAL_ACCOUNTS: &str = "socialaccount_socialaccount";
 fn read_social(conn: &mut Conn, owners: &Owners) -> Result<Vec<DjangoSocialAccount>> {
     let rows: Vec<SocialRow> = sql_query(format!(
         "SELECT CAST(id AS TEXT) AS id, CAST(user_id AS TEXT) AS owner, provider, uid FROM {SOCIAL_ACCOUNTS} \
-         WHERE user_id IS NOT NULL ORDER BY id"
+         WHERE user_id IS NOT NULL ORDER BY {SOCIAL_ACCOUNTS}.id"
     ))
     .load(conn)?;
     let account = |row: SocialRow, user_id| {

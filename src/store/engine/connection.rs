@@ -29,8 +29,8 @@ pub enum Conn {
 /// Time for which a statement on SQLite waits for a lock, in milliseconds.
 const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 5000;";
 
-/// Attempts to empty a log that others read.
-const EMPTY_ATTEMPTS: u32 = 5;
+/// Time for which an attempt to empty a log waits for readers, and for the end of another copy.
+const EMPTY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Flag of a connection that may only read.
 #[derive(Clone, Copy, Debug)]
@@ -100,9 +100,9 @@ impl Manager {
     fn open_sqlite(&self, path: &Path) -> Result<Conn> {
         let path = path.to_str().ok_or_else(|| Error::Internal("path is not UTF-8".into()))?;
         let mut conn = SqliteConnection::establish(path)?;
+        conn.batch_execute(BUSY_TIMEOUT)?;
         // synchronous: an acknowledged write survives a power cut. secure_delete: what is deleted
         // is overwritten with zeros.
-        conn.batch_execute(BUSY_TIMEOUT)?;
         conn.batch_execute(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
              PRAGMA secure_delete = ON;",
@@ -193,18 +193,24 @@ fn copy(sqlite: &mut SqliteConnection) -> Result<()> {
 }
 
 /// Writes SQLite's log into the file and empties it: both may hold what was deleted since. A log
-/// that others read for longer stays until the next call. A connection that only reads may do it.
-pub(crate) fn empty_log(conn: &mut Conn) -> Result<()> {
+/// that others read or copy during so many attempts stays until the next call. A connection that
+/// only reads may do it.
+pub(crate) fn empty_log(conn: &mut Conn, attempts: u32) -> Result<()> {
     let Conn::Sqlite(sqlite) = conn else { return Ok(()) };
-    sqlite.batch_execute("PRAGMA busy_timeout = 20;")?;
-    let mut emptied = Ok(false);
-    for _ in 0..EMPTY_ATTEMPTS {
-        emptied = try_to_empty_log(sqlite);
+    sqlite.batch_execute(&format!("PRAGMA busy_timeout = {};", EMPTY_PAUSE.as_millis()))?;
+    let mut emptied = try_to_empty_log(sqlite);
+    for _ in 1..attempts {
         if !matches!(emptied, Ok(false)) {
             break;
         }
+        // SQLite waits for readers, but not for the end of another copy.
+        std::thread::sleep(EMPTY_PAUSE);
+        emptied = try_to_empty_log(sqlite);
     }
     sqlite.batch_execute(BUSY_TIMEOUT)?;
+    if matches!(emptied, Ok(false)) {
+        tracing::debug!("SQLite's log is in use; the next purge empties it");
+    }
     emptied.map(|_| ())
 }
 

@@ -55,7 +55,7 @@ impl Pooled {
         finish(&mut self.conn, work)
     }
 
-    /// Runs `work`, which is one statement and so a transaction of its own.
+    /// Runs `work`, which is one statement and so a transaction of its own, or begins one itself.
     pub(crate) fn run_alone<T, E>(
         &mut self,
         work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,

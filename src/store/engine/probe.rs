@@ -19,11 +19,12 @@ pub(crate) fn try_write(conn: &mut Conn) -> Result<()> {
              VALUES (hex(zeroblob(32768)), 0, 0, 0)"
         }
         Conn::Postgres(_) => {
-            "INSERT INTO limits (name, uses, resets_at, waits_until) VALUES ('trial', 0, 0, 0); \
+            "INSERT INTO limits (name, uses, resets_at, waits_until) VALUES ('trial' || random(), 0, 0, 0); \
              INSERT INTO outbox (id, kind, recipient, locale, subject_id, status, attempts, \
              next_attempt_at, created_at, last_error) \
-             SELECT md5(random()::text), 'trial', '', '', '', 'sent', 0, 0, 0, \
-             string_agg(md5(random()::text), '') FROM generate_series(1, 2048)"
+             SELECT 'trial' || random(), 'trial', '', '', '', 'sent', 0, 0, 0, \
+             string_agg(encode(sha256(random()::text::bytea), 'hex'), '') \
+             FROM generate_series(1, 1024)"
         }
     };
     let began = Instant::now();

@@ -114,6 +114,10 @@ fn foreign_hosts_pages_and_proxies_are_refused() {
         raw.send(format!("GET {target}/dev/mails HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         assert_eq!(raw.answer().unwrap().status, status, "{target}");
     }
+    // A proxy that sends no header of its own.
+    let mut raw = Raw::to(&app);
+    raw.send("GET /dev/mails HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    assert_eq!(raw.answer().unwrap().status, 403);
     let host = format!("localhost:{}", app.address.port());
     let answer = ask(&app, "/dev/mails", &[("host", &host), ("origin", "http://localhost:5173")]);
     assert_eq!(answer.is(200).header("access-control-allow-origin"), Some("http://localhost:5173"));

@@ -422,6 +422,20 @@ on_both! {
         assert!(reported(16).is_some_and(|it| it.starts_with("429 rate_limited")));
     }
 
+    fn no_mail_is_left_out_while_limits_are_reported(world) {
+        let app = world.app_with(&[("HALLPASS_LIMITS", "report"), ("HALLPASS_TRUSTED_PROXIES", "127.0.0.1")]);
+        for number in 0..2 {
+            register(&app, MINA, &stranger(number)).is(202);
+        }
+        looked_at_all(&world);
+        for number in 0..8 {
+            ask(&app, RESEND, MINA, &stranger(10 + number)).is(202);
+            looked_at_all(&world);
+        }
+        // Each repetition is of both registrations.
+        assert_eq!(world.mails_so_far(MINA).len(), 2 + 2 * 8);
+    }
+
     fn registrations_from_the_own_network_take_no_reset_away(world) {
         let app = limited(&world);
         app.person(&world, MINA);

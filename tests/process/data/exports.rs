@@ -80,8 +80,8 @@ fn body_of(answer: &str) -> String {
 
 on_both! {
     fn exports_are_whole_and_cost_little_memory(setup) {
-        // In memory they would take 16 MB.
-        const EVENTS: usize = 15_000;
+        // In memory they would take 32 MB.
+        const EVENTS: usize = 30_000;
         // SQLite keeps 2 MB of the file for each connection.
         let (service, tokens) = with_events(&setup.with("HALLPASS_DATABASE_POOL", "2"), EVENTS);
         let token = tokens["access_token"].as_str().unwrap();
@@ -104,7 +104,8 @@ on_both! {
         let ids: Vec<&str> = events.iter().map(|it| it["id"].as_str().unwrap()).collect();
         assert!(ids.is_sorted_by(|newer, older| newer > older));
         assert_eq!(ids.iter().filter(|it| it.starts_with("01900000")).count(), EVENTS);
-        assert!(grown < 8 * 1024, "{grown} KiB more");
+        // The allocator keeps some MiB for each of the threads.
+        assert!(grown < 16 * 1024, "{grown} KiB more");
     }
 
     fn clients_that_do_not_read_hold_no_database_connection(setup) {

@@ -612,6 +612,24 @@ on_both! {
 }
 
 on_both! {
+    fn the_first_of_two_primary_addresses_is_the_one_that_was_added_first(setup) {
+        let target = &Target::from(setup);
+        let site = &target.site(Tables::Plain);
+        site.execute(
+            "CREATE TABLE account_emailaddress (id integer PRIMARY KEY, email varchar(254), \
+             verified bool, \"primary\" bool, user_id bigint)",
+        );
+        for (id, email) in [(10, "later@example.com"), (9, "first@example.com")] {
+            site.execute(&format!(
+                "INSERT INTO account_emailaddress VALUES ({id}, '{email}', TRUE, TRUE, 3)"
+            ));
+        }
+        target.import_all(site, &[]);
+        assert_eq!(target.one(3).email.as_deref(), Some("first@example.com"));
+    }
+}
+
+on_both! {
     fn a_time_that_is_no_date_of_python_is_told_with_its_row_and_column(setup) {
         let target = &Target::from(setup);
         let site = &target.site(Tables::Plain);
