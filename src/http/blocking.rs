@@ -51,8 +51,7 @@ pub struct State {
     pub metrics: Arc<Metrics>,
     /// True once the service is stopping.
     pub draining: Draining,
-    /// Times of responses.
-    pub response_times: ResponseTimes,
+    response_times: ResponseTimes,
     waiting: Arc<Semaphore>,
     held_back: Arc<Semaphore>,
     turn: Arc<Mutex<()>>,

@@ -10,8 +10,7 @@ use crate::config::types::FrontEndPages;
 
 /// Returns whether a URL leads to this machine.
 pub fn is_url_of_this_machine(url: &str) -> bool {
-    let url = Url::parse(url).ok();
-    url.is_some_and(|url| url.host_str().is_some_and(is_this_machine))
+    Url::parse(url).is_ok_and(|url| url.host_str().is_some_and(is_this_machine))
 }
 
 pub fn is_this_machine(host: &str) -> bool {
