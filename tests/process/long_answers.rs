@@ -11,6 +11,7 @@ use crate::both::on_both;
 use crate::client::PASSWORD;
 use crate::service::{Service, Setup};
 use crate::sql::change;
+use crate::support::at_once;
 
 const MANY: usize = 50_000;
 
@@ -24,16 +25,17 @@ fn with_admin(setup: Setup) -> Setup {
     setup
 }
 
-fn numbers() -> String {
+/// A table `n` of these numbers, for a statement that inserts a row for each.
+fn numbers(from: usize, to: usize) -> String {
     format!(
-        "WITH RECURSIVE n(i) AS (SELECT 100000 UNION ALL SELECT i + 1 FROM n WHERE i < {})",
-        99_999 + MANY
+        "WITH RECURSIVE n(i) AS (SELECT {from} UNION ALL SELECT i + 1 FROM n WHERE i < {})",
+        to - 1
     )
 }
 
 /// A service whose revocation list has so many entries of the last minutes.
 fn with_revocations(setup: &Setup) -> Service {
-    let (now, numbers) = (SystemClock.now().micros(), numbers());
+    let (now, numbers) = (SystemClock.now().micros(), numbers(100_000, 100_000 + MANY));
     // Each synchronization reads those of the last minute again.
     let earlier = now - 100_000_000;
     change(
@@ -66,18 +68,22 @@ fn read_at_once(service: &Service, paths: &[&str], authorization: &str) -> (Vec<
 on_both! {
     fn the_list_of_users_of_the_adapter_costs_little_memory(setup) {
         let setup = with_admin(setup);
-        change(&setup, &format!(
+        let insert_users = |from, to| change(&setup, &format!(
             "INSERT INTO users (username, username_norm, email, email_norm, email_verified, \
              password_hash, is_active, is_staff, is_superuser, locale, created_at, updated_at) \
              {} SELECT 'user' || i, 'user' || i, 'user' || i || '@example.com', \
              'user' || i || '@example.com', TRUE, '!', TRUE, FALSE, FALSE, 'en', 0, 0 FROM n",
-            numbers()
+            numbers(from, to)
         ));
+        let few = MANY / 50;
+        insert_users(0, few);
         let service = setup.start();
         let log_in = json!({"username": "admin", "password": PASSWORD});
         let token = service.api().post("/api-token-auth/", &log_in).text("token");
         let authorization = format!("JWT {token}");
-        read_at_once(&service, &["/users/1/"], &authorization);
+        // Threads, connections and the program's pages that each such list needs.
+        read_at_once(&service, &["/users/"; 3], &authorization);
+        insert_users(few, MANY);
         let (lists, grown) = read_at_once(&service, &["/users/"; 3], &authorization);
         for list in &lists {
             assert_eq!(list.matches("\"username\":").count(), MANY + 1);
@@ -100,19 +106,18 @@ on_both! {
 
     fn a_log_out_does_not_copy_a_long_revocation_list(setup) {
         let service = with_revocations(&with_admin(setup));
-        let log_in = || service.api().log_in("admin", PASSWORD).text("refresh_token");
-        let tokens: Vec<String> = (0..32).map(|_| log_in()).collect();
+        // As many at a time as there are log-outs, which need the same threads and connections.
+        let sessions: Vec<[String; 4]> = at_once(8, |_| {
+            let api = service.api();
+            [(); 4].map(|()| api.log_in("admin", PASSWORD).text("refresh_token"))
+        });
         read_at_once(&service, &["/v1/revocations"], "");
         let before = service.peak_resident_kib();
-        thread::scope(|scope| {
-            for tokens in tokens.chunks(4) {
-                let api = service.api();
-                scope.spawn(move || {
-                    for token in tokens {
-                        let body = json!({"refresh_token": token});
-                        assert_eq!(api.post("/v1/token-revoke", &body).status, 204);
-                    }
-                });
+        at_once(8, |number| {
+            let api = service.api();
+            for token in &sessions[number] {
+                let body = json!({"refresh_token": token});
+                assert_eq!(api.post("/v1/token-revoke", &body).status, 204);
             }
         });
         let grown = service.peak_resident_kib() - before;
