@@ -17,9 +17,9 @@ use crate::drf::http::users;
 use crate::drf::http::views;
 use crate::drf::token::DrfTokens;
 use crate::flows::Flows;
-use crate::http::blocking::State;
 use crate::http::operations::{self, OfPath, Operation};
 use crate::http::request::client::Client;
+use crate::http::state::State;
 
 /// Longest header field in bytes, as in the server of the reference.
 const MAX_HEADER_FIELD: usize = 8190;

@@ -20,7 +20,7 @@ use crate::drf::http::parsing::value::Fields;
 use crate::drf::http::request::Request;
 use crate::drf::http::respond::{Answer, EXPIRED, WRONG_PASSWORD};
 use crate::flows::{Error, Flows};
-use crate::http::blocking::State;
+use crate::http::state::State;
 
 /// Number of users of the list that are read at a time.
 const PAGE: i64 = 500;

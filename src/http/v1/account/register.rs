@@ -7,11 +7,11 @@ use utoipa::ToSchema;
 
 use crate::domain::{Email, Locale, PlainPassword, PlainToken, Transport, Username};
 use crate::flows::{self, PendingVerification};
-use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::body::{Body, Fields, Json};
 use crate::http::request::client::Client;
 use crate::http::schema::{ChosenUsername, EmailAddress, LocaleTag, NewPassword};
+use crate::http::state::State;
 use crate::http::v1::token::token_pair::TokenPair;
 
 /// A request for a new account.

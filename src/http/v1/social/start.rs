@@ -6,11 +6,11 @@ use utoipa::ToSchema;
 
 use crate::domain::{Fault, Length, Transport};
 use crate::flows;
-use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::bearer::OptionalBearer;
 use crate::http::request::body::{Body, Fields, Json};
 use crate::http::request::client::Client;
+use crate::http::state::State;
 
 /// Limit of the URL of a page, in bytes.
 const MAX_URL: usize = 2048;

@@ -5,11 +5,11 @@ use utoipa::ToSchema;
 
 use crate::domain::{Fault, Length, PlainPassword, PlainToken, Transport, trim_typed};
 use crate::flows::{Flows, LogInOutcome, LoginContext};
-use crate::http::blocking::State;
 use crate::http::browsers::device_cookie;
 use crate::http::error::ApiError;
 use crate::http::request::body::{Body, Fields, Json};
 use crate::http::request::client::Client;
+use crate::http::state::State;
 use crate::http::v1::token::token_pair::TokenPair;
 
 /// User name or e-mail address, and password.

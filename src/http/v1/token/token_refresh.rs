@@ -3,11 +3,11 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::domain::Device;
-use crate::http::blocking::State;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::request::client::Client;
 use crate::http::request::form::is_form;
+use crate::http::state::State;
 use crate::http::v1::token::refresh_token_body::{
     JsonOrForm, RefreshTokenBody, RefreshTokenRequest,
 };

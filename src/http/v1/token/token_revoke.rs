@@ -3,10 +3,10 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::domain::Transport;
-use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::body::Json;
 use crate::http::request::client::Client;
+use crate::http::state::State;
 use crate::http::v1::token::refresh_token_body::{RefreshTokenBody, RefreshTokenRequest};
 
 #[utoipa::path(
