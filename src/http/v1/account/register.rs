@@ -175,7 +175,7 @@ pub async fn handle(
     Json(body): Json<RegisterRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let transport = Transport::wanted(body.use_cookie);
-    state.browsers.check(&request, transport == Transport::Cookie)?;
+    state.browsers.check(&request, transport)?;
     let locale = body.locale.unwrap_or_else(|| accepted_locale(&request));
     let RegisterRequest { email, password, username, .. } = body;
     let order = flows::RegisterRequest { email, password, username, locale, device, transport };

@@ -148,7 +148,7 @@ pub async fn handle(
     Json(VerificationRequest { proof, use_cookie }): Json<VerificationRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let transport = Transport::wanted(use_cookie);
-    state.browsers.check(&request, transport == Transport::Cookie)?;
+    state.browsers.check(&request, transport)?;
     let verify = move |flows: &Flows| flows.verify_email(proof, Some(transport), &device);
     let verified = state.run(verify).await?;
     let mut answer = HttpResponse::Ok();

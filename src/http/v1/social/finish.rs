@@ -115,7 +115,7 @@ pub async fn handle(
         claims,
     };
     let transport = finish.transport();
-    state.browsers.check(&request, transport == Transport::Cookie)?;
+    state.browsers.check(&request, transport)?;
     match state.run(move |flows| flows.finish_social_flow(&finish)).await? {
         FinishedFlow::Entered(registered) => Ok(respond(&state, transport, registered).await),
         FinishedFlow::Linked => Ok(HttpResponse::Ok().json(SocialFinished::LINKED)),

@@ -73,7 +73,7 @@ pub async fn handle(
     provider: web::Path<String>,
     Json(body): Json<SocialTokenRequest>,
 ) -> Result<HttpResponse, ApiError> {
-    state.browsers.check(&request, false)?;
+    state.browsers.check(&request, Transport::Body)?;
     let log_in = IdTokenRequest {
         provider: provider.into_inner(),
         id_token: body.id_token,

@@ -76,7 +76,7 @@ pub async fn handle(
     Json(SocialStartRequest { return_to, use_cookie }): Json<SocialStartRequest>,
 ) -> Result<web::Json<SocialStarted>, ApiError> {
     let transport = Transport::wanted(use_cookie);
-    state.browsers.check(&request, transport == Transport::Cookie)?;
+    state.browsers.check(&request, transport)?;
     let provider = provider.into_inner();
     let start = flows::StartRequest { provider, return_to, transport, device, claims };
     let started = state.run(move |flows| flows.start_social_flow(start)).await?;

@@ -71,7 +71,7 @@ pub async fn handle(
 ) -> Result<HttpResponse, ApiError> {
     let TokenAuthRequest { username, password, use_cookie, device_token } = body;
     let transport = Transport::wanted(use_cookie);
-    state.browsers.check(&request, transport == Transport::Cookie)?;
+    state.browsers.check(&request, transport)?;
     let device_token = device_token.or_else(|| device_cookie(&request));
     let login_context = LoginContext { device, device_token };
     let log_in = move |flows: &Flows| flows.log_in(&username, &password, &login_context, transport);
