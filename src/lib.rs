@@ -17,6 +17,7 @@ pub mod http;
 pub mod jobs;
 pub mod mail;
 pub mod outgoing;
+pub mod private_files;
 pub mod security;
 pub mod social;
 pub mod store;

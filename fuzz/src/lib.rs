@@ -13,7 +13,7 @@ use actix_web::test::TestRequest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hallpass::domain::{
-    Email, Locale, PasswordPolicy, PlainPassword, SealedKey, Username, UtcTime,
+    Email, Locale, PasswordPolicy, PlainPassword, SealedKey, Transport, Username, UtcTime,
 };
 use hallpass::drf::http as django;
 use hallpass::drf::token::{DrfTokens, Lifetimes};
@@ -291,12 +291,12 @@ pub fn browsers(data: &[u8]) -> bool {
     let origin = request.headers().get(ORIGIN).and_then(|it| it.to_str().ok());
     let is_known = origins == 1 && origin.is_some_and(|it| it == own || it == allowed);
     if origins > 0 && !is_known {
-        assert!(browsers.check(&request, true).is_err());
+        assert!(browsers.check(&request, Transport::Cookie).is_err());
         assert!(!browsers.may_forward(request.headers()));
     }
     let _tokens = (
         hallpass::http::browsers::refresh_cookies(&request),
         hallpass::http::browsers::device_cookie(&request),
     );
-    is_known && browsers.check(&request, true).is_ok()
+    is_known && browsers.check(&request, Transport::Cookie).is_ok()
 }

@@ -13,6 +13,7 @@ use crate::flows::{
     self, DatabaseHealth, Flows, KeyLoadError, Links, Policy, SocialLogin, Unreleased,
 };
 use crate::http::pages;
+use crate::private_files::create_folder;
 use crate::security::access_token::{AccessTokens, TokenSettings};
 use crate::security::breached::BreachedPasswords;
 use crate::security::hasher::Hasher;
@@ -77,8 +78,7 @@ pub fn open_database(config: &Config) -> Result<Db, StartError> {
 pub fn prepare_folder(database: &DatabaseUrl) -> Result<(), StartError> {
     let DatabaseUrl::Sqlite(path) = database else { return Ok(()) };
     let folder = path.parent().unwrap_or(Path::new(""));
-    secret_file::create_folder(folder)
-        .map_err(|error| StartError::DataDir(folder.display().to_string(), error))
+    create_folder(folder).map_err(|error| StartError::DataDir(folder.display().to_string(), error))
 }
 
 /// Returns whether there is a secret: one is generated only by a command that serves or changes

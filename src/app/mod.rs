@@ -123,7 +123,7 @@ impl App {
             // No mail is lost: its lease expires, and another instance or the next start sends it.
             tracing::warn!("a background task took too long to wait for");
         }
-        self.flows.forget_deleted(1);
+        self.flows.forget_deleted();
         outcome
     }
 }

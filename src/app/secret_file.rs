@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -10,16 +10,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::config::SecretText;
 use crate::domain::token::random_bytes;
+use crate::private_files::create_folder;
 
 const NAME: &str = "secret";
-
-/// Creates a folder and its parents, for the owner only.
-pub fn create_folder(folder: &Path) -> io::Result<()> {
-    if folder.as_os_str().is_empty() {
-        return Ok(());
-    }
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
-}
 
 /// Returns whether `folder` has a secret.
 pub fn is_there(folder: &Path) -> bool {

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use actix_web::cookie::SameSite;
 use actix_web::dev::Server;
@@ -13,14 +14,16 @@ use super::drf;
 use crate::config::{self, Config};
 use crate::flows::Flows;
 use crate::http;
-use crate::http::blocking::{ResponseTimes, State};
+use crate::http::blocking::Blocking;
 use crate::http::browsers::{Browsers, Origins};
 use crate::http::dev::{self, Development};
 use crate::http::metrics::Metrics;
 use crate::http::operations::{self, Operation};
 use crate::http::serving::drain::Draining;
 use crate::http::serving::middleware::{Https, catch_panic, surround};
+use crate::http::serving::refusal_pause::RefusalPause;
 use crate::http::serving::{cors, server};
+use crate::http::state::State;
 
 /// Starts the server on `listener`, with the routes of the API, the adapter and the pages of
 /// development.
@@ -31,33 +34,22 @@ pub(super) fn start_server(
     draining: &Draining,
     development: Option<Development>,
 ) -> io::Result<Server> {
-    let browsers = Browsers {
-        own_origin: config.public_url.clone(),
-        other_origins: origins_of(config),
-        headers: config.browsers.headers.clone(),
-        same_site: match config.browsers.same_site {
-            config::SameSite::Strict => SameSite::Strict,
-            config::SameSite::Lax => SameSite::Lax,
-            config::SameSite::None => SameSite::None,
-        },
-    };
-    let mut state = State::new(
-        Arc::clone(flows),
-        &config.service_name,
-        browsers,
-        &config.trusted_proxies,
-        ResponseTimes {
-            limit: config.timing.answer_limit,
-            refusal_pause: config.timing.refusal_pause,
-        },
-        Metrics::new(operations::DOCUMENTED.iter().chain(drf::operations()).map(Operation::name)),
-    );
-    state.draining = draining.clone();
-    let state = web::Data::new(state);
+    let operations = operations::DOCUMENTED.iter().chain(drf::operations());
+    let metrics = Arc::new(Metrics::new(operations.map(Operation::name)));
+    let state = web::Data::new(State {
+        flows: Arc::clone(flows),
+        service_name: config.service_name.clone(),
+        browsers: browsers_of(config),
+        trusted_proxies: config.trusted_proxies.clone(),
+        metrics: Arc::clone(&metrics),
+        draining: draining.clone(),
+        blocking: Blocking::new(config.timing.answer_limit),
+        refusal_pause: RefusalPause::new(config.timing.refusal_pause),
+        has_ignored_header: AtomicBool::new(false),
+    });
     let (origins, headers) = (origins_of(config), config.browsers.headers.clone());
     let adapter = drf::routes(config, flows);
     let https = Https(config.public_url.starts_with("https:"));
-    let metrics = Arc::clone(&state.metrics);
     let settings = server::Settings {
         workers: config.workers,
         max_connections: config.max_connections,
@@ -84,6 +76,19 @@ pub(super) fn start_server(
                 });
             })
     })
+}
+
+fn browsers_of(config: &Config) -> Browsers {
+    Browsers {
+        own_origin: config.public_url.clone(),
+        other_origins: origins_of(config),
+        headers: config.browsers.headers.clone(),
+        same_site: match config.browsers.same_site {
+            config::SameSite::Strict => SameSite::Strict,
+            config::SameSite::Lax => SameSite::Lax,
+            config::SameSite::None => SameSite::None,
+        },
+    }
 }
 
 fn origins_of(config: &Config) -> Origins {

@@ -80,10 +80,15 @@ fn announce(config: &Config, app: &App) {
              HALLPASS_CORS_ORIGINS is set"
         );
     }
-    if config.limit_reports != LimitReports::Never {
-        tracing::info!(
+    match config.limit_reports {
+        LimitReports::Never => {}
+        LimitReports::FromThisMachine => tracing::info!(
+            "limits: reported in the header X-Production-Limit to requests from this machine, \
+             enforced for all others; HALLPASS_LIMITS=on enforces them for all"
+        ),
+        LimitReports::Always => tracing::info!(
             "limits: reported in the header X-Production-Limit; HALLPASS_LIMITS=on enforces them"
-        );
+        ),
     }
     // Logged after all others: a supervisor that waits for this line has them already.
     tracing::info!("Hallpass {} ({mode}) on http://{address}", env!("CARGO_PKG_VERSION"));

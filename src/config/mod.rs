@@ -22,11 +22,12 @@ use ipnet::IpNet;
 pub use fault::ConfigFault;
 pub use readers::database_url;
 use readers::{
-    MIN_SECRET_LENGTH, MIN_SITE_KEY_LENGTH, Mode, is_url_of_this_machine, read_audience,
-    read_breached_passwords, read_browsers, read_client_id, read_custom_claims, read_database,
-    read_drf, read_email_verification, read_jwt_algorithm, read_key_rotation, read_lifetimes,
-    read_limits, read_log, read_pages, read_proxies, read_public_url, read_registration,
-    read_secret, read_shutdown_delay, read_shutdown_timeout, read_smtp,
+    Mode, read_audience, read_bcrypt_cost, read_bind, read_breached_passwords, read_browsers,
+    read_client_id, read_custom_claims, read_database, read_drf, read_email_verification,
+    read_jwt_algorithm, read_jwt_secret, read_key_rotation, read_lifetimes, read_limits, read_log,
+    read_log_format, read_mail_from, read_pages, read_password_policy, read_previous_secret,
+    read_proxies, read_public_url, read_registration, read_service_secret, read_shutdown_delay,
+    read_shutdown_timeout, read_smtp, read_verify_email_proof,
 };
 pub use settings::{example, settings};
 pub use source::Source;
@@ -38,7 +39,6 @@ use types::{DAY, MINUTE, SECOND, YEAR};
 pub use crate::domain::SecretText;
 use crate::domain::{ClaimMapping, Limits, PasswordPolicy, RegistrationRules};
 use crate::flows::{EmailVerification, LimitReports, VerifyEmailProof};
-use crate::mail::envelope::Sender;
 use crate::mail::smtp::settings::SmtpSettings;
 use crate::security::breached::BreachedPasswordsSettings;
 use crate::security::keys::SigningAlgorithm;
@@ -148,64 +148,46 @@ pub struct Config {
 impl Config {
     /// Reads all settings, or returns all their faults.
     pub fn read(mut source: Source) -> Result<Self, Vec<ConfigFault>> {
-        let s = &mut source;
-        let bind = s.parsed("HALLPASS_BIND", SocketAddr::from(([127, 0, 0, 1], 8000)), |text| {
-            text.parse().map_err(|_| "must be an IP address and a port: 127.0.0.1:8000".to_owned())
-        });
-        let on_loopback = bind.ip().is_loopback();
-        let development =
-            s.choice("HALLPASS_ENV", on_loopback, &[("development", true), ("production", false)]);
-        let mode = Mode::of(development, bind);
+        let config = Self::read_each(&mut source);
+        config.check_together(&mut source);
+        config.unless_faulty(source)
+    }
+
+    /// Reads each setting. A fault is noted in the source, and the default used in its place.
+    fn read_each(s: &mut Source) -> Self {
+        let bind = read_bind(s);
+        let mode = Mode::read(s, bind);
         let data_dir = PathBuf::from(s.text("HALLPASS_DATA_DIR").unwrap_or("./data".into()));
         let service_name = s.text("HALLPASS_SERVICE_NAME").unwrap_or("Hallpass".into());
         let breached_passwords = read_breached_passwords(s);
         let jwt_algorithm = read_jwt_algorithm(s);
-        // With another algorithm it is the SECRET_KEY of a Django site, whose length is given.
-        let long_secret = Some(MIN_SECRET_LENGTH).filter(|_| !development);
-        let site_key = Some(MIN_SITE_KEY_LENGTH).filter(|_| !development);
-        let jwt_secret_signs = jwt_algorithm == SigningAlgorithm::Hs256;
         let public_url = read_public_url(s, bind, mode);
         let trusted_proxies = read_proxies(s, mode);
-        let has_other_clients = !trusted_proxies.is_empty() || !is_url_of_this_machine(&public_url);
-        let (limits, limit_reports) = read_limits(s, mode, has_other_clients);
+        let (limits, limit_reports) = read_limits(s, mode, &public_url, &trusted_proxies);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let config = Self {
+        Self {
             database: read_database(s, &data_dir),
             database_pool: s.number("HALLPASS_DATABASE_POOL", 10, 1, 200),
             prepared_statements: s.is_on("HALLPASS_DATABASE_PREPARED_STATEMENTS"),
             smtp: read_smtp(s, &public_url),
             public_url,
-            secret: read_secret(s, "HALLPASS_SECRET", long_secret),
-            // It may be one that would be refused today: that is a reason to replace it.
-            secret_previous: read_secret(s, "HALLPASS_SECRET_PREVIOUS", None),
-            service_name: service_name.clone(),
+            secret: read_service_secret(s, mode),
+            secret_previous: read_previous_secret(s),
             client_id: read_client_id(s),
             audience: read_audience(s),
             custom_claims: read_custom_claims(s),
             jwt_algorithm,
-            jwt_secret: read_secret(
-                s,
-                "HALLPASS_JWT_SECRET",
-                if jwt_secret_signs { long_secret } else { site_key },
-            ),
+            jwt_secret: read_jwt_secret(s, jwt_algorithm, mode),
             key_rotation: read_key_rotation(s),
             lifetimes: read_lifetimes(s),
             sessions_per_user: s.number("HALLPASS_SESSIONS_PER_USER", 20, 1, 100),
-            password_policy: PasswordPolicy {
-                min_length: s.number("HALLPASS_PASSWORD_MIN_LENGTH", 8, 8, 64),
-                max_length: s.number("HALLPASS_PASSWORD_MAX_LENGTH", 256, 64, 256),
-                refuses_breached: breached_passwords.is_some(),
-                service_name: service_name.into(),
-            },
+            password_policy: read_password_policy(s, &service_name, breached_passwords.is_some()),
+            service_name,
             breached_passwords,
-            bcrypt_cost: s.number("HALLPASS_BCRYPT_COST", 12, if development { 4 } else { 10 }, 16),
+            bcrypt_cost: read_bcrypt_cost(s, mode),
             email_verification: read_email_verification(s),
             registration: read_registration(s),
-            verify_email_proof: s.choice(
-                "HALLPASS_VERIFY_EMAIL_PROOF",
-                VerifyEmailProof::Required,
-                &[("required", VerifyEmailProof::Required), ("link", VerifyEmailProof::Link)],
-            ),
+            verify_email_proof: read_verify_email_proof(s),
             pages: read_pages(s, mode),
             security_notices: s.is_on("HALLPASS_SECURITY_NOTICES"),
             browsers: read_browsers(s, mode),
@@ -213,14 +195,8 @@ impl Config {
             limit_reports,
             social: social::read(s, mode),
             trusted_proxies,
-            mail_from: s.parsed(
-                "HALLPASS_MAIL_FROM",
-                "Hallpass <hallpass@localhost>".into(),
-                |text| text.parse::<Sender>().map(|_| text.to_owned()),
-            ),
-            mail_dir: s
-                .text("HALLPASS_MAIL_DIR")
-                .map_or_else(|| data_dir.join("mail"), PathBuf::from),
+            mail_from: read_mail_from(s),
+            mail_dir: s.text("HALLPASS_MAIL_DIR").map_or_else(|| data_dir.join("mail"), Into::into),
             event_retention: s.duration("HALLPASS_EVENT_RETENTION", 90 * DAY, DAY, 2 * YEAR),
             mail_templates: s.text("HALLPASS_MAIL_TEMPLATES").map(PathBuf::from),
             drf_jwt: read_drf(s),
@@ -230,20 +206,14 @@ impl Config {
             shutdown_delay: read_shutdown_delay(s, mode),
             shutdown_timeout: read_shutdown_timeout(s),
             log: read_log(s),
-            log_format: s.choice(
-                "HALLPASS_LOG_FORMAT",
-                LogFormat::Text,
-                &[("text", LogFormat::Text), ("json", LogFormat::Json)],
-            ),
+            log_format: read_log_format(s),
             timing: Timing::default(),
             hash_threads: cores,
             warnings: Vec::new(),
             bind,
-            development,
+            development: mode != Mode::Production,
             data_dir,
-        };
-        config.check_together(s);
-        config.unless_faulty(source)
+        }
     }
 
     /// Returns whether this is development on a loopback address: no other machine reaches the

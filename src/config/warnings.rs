@@ -50,56 +50,58 @@ impl Config {
     }
 
     fn unsafe_values(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if self.development && !self.bind.ip().is_loopback() {
-            warnings.push(format!(
+        if self.development { self.unsafe_in_development() } else { self.unsafe_in_production() }
+    }
+
+    fn unsafe_in_development(&self) -> Vec<String> {
+        let is_reachable = (!self.bind.ip().is_loopback()).then(|| {
+            format!(
                 "this is development on {}, which others may reach, and unsafe settings are let \
                  through: set HALLPASS_ENV=production",
                 self.bind
-            ));
-        }
-        if self.development && self.public_url.starts_with("https:") {
-            warnings.push(
-                "the public URL is https, but this is development: set HALLPASS_ENV=production"
-                    .into(),
-            );
-        }
-        if !self.development && self.secret_previous.as_ref().is_some_and(is_weak) {
-            warnings.push(
-                "HALLPASS_SECRET_PREVIOUS is short or can be guessed, and counts like HALLPASS_SECRET: remove \
-                 it as soon as `hallpass doctor` says that no key needs it"
-                    .into(),
-            );
-        }
-        if !self.development && self.jwt_secret.is_some() && self.jwt_secret == self.secret {
-            warnings.push(
-                "HALLPASS_JWT_SECRET is the same as HALLPASS_SECRET: services that check tokens with it \
-                 could open the signing keys and derive links and refresh tokens; set a new HALLPASS_SECRET"
-                    .into(),
-            );
-        }
+            )
+        });
+        let has_tls = self.public_url.starts_with("https:").then(|| {
+            "the public URL is https, but this is development: set HALLPASS_ENV=production"
+                .to_owned()
+        });
+        [is_reachable, has_tls].into_iter().flatten().collect()
+    }
+
+    fn unsafe_in_production(&self) -> Vec<String> {
+        let weak_previous_secret = self.secret_previous.as_ref().is_some_and(is_weak).then(|| {
+            "HALLPASS_SECRET_PREVIOUS is short or can be guessed, and counts like HALLPASS_SECRET: remove \
+             it as soon as `hallpass doctor` says that no key needs it"
+                .to_owned()
+        });
+        let is_shared = self.jwt_secret.is_some() && self.jwt_secret == self.secret;
+        let shared_secret = is_shared.then(|| {
+            "HALLPASS_JWT_SECRET is the same as HALLPASS_SECRET: services that check tokens with it \
+             could open the signing keys and derive links and refresh tokens; set a new HALLPASS_SECRET"
+                .to_owned()
+        });
         let is_short = |secret: &SecretText| secret.expose().len() < MIN_SECRET_LENGTH;
-        if !self.development
-            && self.drf_jwt.is_some()
-            && self.jwt_secret.as_ref().is_some_and(is_short)
-        {
-            warnings.push(format!(
+        let has_short_key =
+            self.drf_jwt.is_some() && self.jwt_secret.as_ref().is_some_and(is_short);
+        let short_key = has_short_key.then(|| {
+            format!(
                 "HALLPASS_JWT_SECRET has fewer than {MIN_SECRET_LENGTH} bytes: an attacker who guesses it \
                  issues tokens of the Django REST adapter for any user"
-            ));
-        }
-        if !self.development && matches!(self.database, DatabaseUrl::Sqlite(_)) {
-            warnings.push(format!(
+            )
+        });
+        let database_file = matches!(self.database, DatabaseUrl::Sqlite(_)).then(|| {
+            format!(
                 "the database is a file ({}), for one instance on this machine: set DATABASE_URL for \
                  Postgres",
                 self.database.redacted()
-            ));
-        }
-        if !self.development && self.smtp.is_none() {
-            warnings.push(
-                "HALLPASS_SMTP_URL is not set: mail is written to files and not delivered".into(),
-            );
-        }
-        warnings
+            )
+        });
+        let no_mail_server = self.smtp.is_none().then(|| {
+            "HALLPASS_SMTP_URL is not set: mail is written to files and not delivered".to_owned()
+        });
+        [weak_previous_secret, shared_secret, short_key, database_file, no_mail_server]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 }

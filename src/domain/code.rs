@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_code_is_told() {
+    fn what_cannot_be_a_code_is_a_fault() {
         for text in [
             "",
             " ",

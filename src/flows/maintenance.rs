@@ -34,6 +34,10 @@ const STEP: Duration = Duration::from_millis(3);
 const ROWS: i64 = 20;
 /// Number of deleted accounts that one purge erases.
 const MANY: i64 = 10_000;
+/// Attempts to make deleted data unreadable where the next purge tries again.
+const ONE_ATTEMPT: u32 = 1;
+/// Attempts before the response to the deletion of an account.
+const ATTEMPTS_OF_DELETION: u32 = 5;
 
 impl Flows {
     /// Reads signing keys and revocations from the database. A table that another program has
@@ -107,7 +111,7 @@ impl Flows {
         self.access_tokens.drop_expired(now);
         self.seal_keys_anew()?;
         self.erase_deleted()?;
-        self.forget_deleted(1);
+        self.forget_deleted();
         self.enable_due_accounts(now)?;
         self.in_steps(move |conn| registrations::erase_expired(conn, now, ROWS))?;
         for kind in ChallengeKind::ALL {
@@ -128,7 +132,7 @@ impl Flows {
         self.in_steps(move |conn| backlog::purge(conn, over, ROWS))?;
         let over = now.before(self.policy.event_retention);
         self.in_steps(move |conn| events::purge(conn, over, ROWS))?;
-        Ok(self.db.forget_deleted(1)?)
+        Ok(self.db.forget_deleted(ONE_ATTEMPT)?)
     }
 
     /// Enables the accounts that are disabled until a time that has passed.
@@ -183,8 +187,18 @@ impl Flows {
     }
 
     /// Makes deleted data unreadable in the files of the database. If it fails, or others use the
-    /// files during so many attempts, the next purge does it.
-    pub fn forget_deleted(&self, attempts: u32) {
+    /// files, the next purge does it.
+    pub fn forget_deleted(&self) {
+        self.try_to_forget(ONE_ATTEMPT);
+    }
+
+    /// Does the same before a response to the deletion of an account, which waits for others for a
+    /// moment.
+    pub(super) fn forget_deleted_soon(&self) {
+        self.try_to_forget(ATTEMPTS_OF_DELETION);
+    }
+
+    fn try_to_forget(&self, attempts: u32) {
         if let Err(error) = self.db.forget_deleted(attempts) {
             tracing::warn!(%error, "deleted rows stay readable in the files of the database for now");
         }

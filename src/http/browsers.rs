@@ -8,7 +8,7 @@ use actix_web::http::header::{COOKIE, HeaderMap, HeaderName, ORIGIN};
 
 use super::code::Code;
 use super::error::ApiError;
-use crate::domain::PlainToken;
+use crate::domain::{PlainToken, Transport};
 use crate::flows::TokenPair;
 
 /// The cookie with the refresh token. Browsers accept the prefix only for cookies that are Secure
@@ -78,10 +78,11 @@ pub struct Browsers {
 
 impl Browsers {
     /// Refuses requests from pages of a foreign origin. Only needed for requests that carry the
-    /// cookie or ask for one: others authenticate by a secret that the page itself has.
-    pub fn check(&self, request: &HttpRequest, wants_cookie: bool) -> Result<(), ApiError> {
+    /// cookie or ask for one as the `transport`: others authenticate by a secret that the page
+    /// itself has.
+    pub fn check(&self, request: &HttpRequest, transport: Transport) -> Result<(), ApiError> {
         let is_sent = values(request.headers(), REFRESH_COOKIE).next().is_some();
-        let concerned = wants_cookie || is_sent;
+        let concerned = transport == Transport::Cookie || is_sent;
         if !concerned || self.is_from_allowed_page(request.headers()) {
             Ok(())
         } else {
@@ -247,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_origin_is_told_of_what_a_page_wants_to_read() {
+    fn a_foreign_origin_is_found_for_what_a_page_wants_to_read() {
         let (evil, navigation) =
             (("Origin", "https://evil.example"), ("Sec-Fetch-Mode", "navigate"));
         for (headers, told) in [
@@ -291,10 +292,11 @@ mod tests {
                 .fold(TestRequest::post(), |request, header| request.append_header(*header))
                 .cookie(Cookie::new(REFRESH_COOKIE, "x"))
                 .to_http_request();
-            assert_eq!(browsers().check(&request, false).is_ok(), passes, "{headers:?}");
+            let checked = browsers().check(&request, Transport::Body);
+            assert_eq!(checked.is_ok(), passes, "{headers:?}");
         }
         let plain = TestRequest::post().to_http_request();
-        assert!(browsers().check(&plain, false).is_ok());
-        assert!(browsers().check(&plain, true).is_err());
+        assert!(browsers().check(&plain, Transport::Body).is_ok());
+        assert!(browsers().check(&plain, Transport::Cookie).is_err());
     }
 }

@@ -13,7 +13,7 @@ use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
 
 use super::code::Code;
-use super::oauth;
+use super::oauth::{self, Credentials};
 use super::schema::open_words;
 use crate::domain::Fault;
 use crate::flows::{Error, FieldFault};
@@ -290,7 +290,9 @@ impl ResponseError for ApiError {
         let RequestIds { request_id, trace_id } = request_id::current();
         let status = self.status_code();
         let detail = self.detail.map_or_else(|| detail(code, &errors), str::to_owned);
-        let oauth_error = || oauth::error_of(code, &self.errors, self.challenges.is_some());
+        // Clients have challenges of their own.
+        let credentials = self.challenges.map_or(Credentials::Token, |_| Credentials::Client);
+        let oauth_error = || oauth::error_of(code, &self.errors, credentials);
         let problem = Problem {
             kind: format!("urn:hallpass:error:{}", code.name()),
             title: code.title(),

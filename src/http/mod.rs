@@ -17,6 +17,7 @@ pub mod request;
 pub mod routes;
 pub mod schema;
 pub mod serving;
+pub mod state;
 pub mod v1;
 
 use actix_web::{HttpRequest, web};

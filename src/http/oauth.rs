@@ -16,8 +16,17 @@ pub fn is_oauth(path: &str) -> bool {
     PATHS.contains(&path)
 }
 
-/// Returns the value of `error`; `is_client_secret` if the request has the credentials of a client.
-pub fn error_of(code: Code, faults: &[FieldFault], is_client_secret: bool) -> &'static str {
+/// Credentials of a request to one of the endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credentials {
+    /// Those of a client, in `Authorization`.
+    Client,
+    /// A token, in the body or in a cookie.
+    Token,
+}
+
+/// Returns the value of `error`.
+pub fn error_of(code: Code, faults: &[FieldFault], credentials: Credentials) -> &'static str {
     match code {
         Code::RefreshTokenUnknown
         | Code::RefreshTokenExpired
@@ -25,10 +34,10 @@ pub fn error_of(code: Code, faults: &[FieldFault], is_client_secret: bool) -> &'
         | Code::RefreshTokenReused
         | Code::RefreshTokenSuperseded => "invalid_grant",
         Code::AuthenticationRequired => "invalid_client",
-        Code::TokenInvalid | Code::TokenExpired | Code::TokenRevoked if is_client_secret => {
-            "invalid_client"
-        }
-        Code::TokenInvalid | Code::TokenExpired | Code::TokenRevoked => "invalid_token",
+        Code::TokenInvalid | Code::TokenExpired | Code::TokenRevoked => match credentials {
+            Credentials::Client => "invalid_client",
+            Credentials::Token => "invalid_token",
+        },
         Code::PermissionDenied => "insufficient_scope",
         Code::ValidationFailed if has_other_grant(faults) => "unsupported_grant_type",
         Code::RateLimited | Code::Overloaded | Code::Unavailable => "temporarily_unavailable",
@@ -43,7 +52,7 @@ fn has_other_grant(faults: &[FieldFault]) -> bool {
 
 /// Returns the status of an error: 400 where RFC 6749 says so.
 pub fn status_of(code: Code) -> StatusCode {
-    match error_of(code, &[], false) {
+    match error_of(code, &[], Credentials::Token) {
         "invalid_grant" => StatusCode::BAD_REQUEST,
         _ if code == Code::ValidationFailed => StatusCode::BAD_REQUEST,
         _ => code.status(),

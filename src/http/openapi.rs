@@ -13,9 +13,10 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use utoipa::openapi::path::HttpMethod;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::tag::TagBuilder;
+use utoipa::openapi::tag::{Tag, TagBuilder};
 use utoipa::openapi::{
-    ComponentsBuilder, ContactBuilder, InfoBuilder, LicenseBuilder, OpenApiBuilder, ServerBuilder,
+    self, ComponentsBuilder, ContactBuilder, Info, InfoBuilder, LicenseBuilder, OpenApi,
+    OpenApiBuilder, ServerBuilder,
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
 
@@ -152,10 +153,49 @@ pub fn method_name(endpoint: &Endpoint) -> String {
         .unwrap_or_default()
 }
 
-fn base(endpoints: &[Endpoint]) -> utoipa::openapi::OpenApi {
-    let tag = |name: &str, description: &str| {
-        TagBuilder::new().name(name).description(Some(description)).build()
-    };
+fn base(endpoints: &[Endpoint]) -> OpenApi {
+    let this_server = ServerBuilder::new()
+        .url("/")
+        .description(Some("The server that sent this document"))
+        .build();
+    OpenApiBuilder::new()
+        .info(info())
+        .servers(Some([this_server]))
+        .tags(Some(tags()))
+        .paths(routes::paths(endpoints))
+        .components(Some(components(endpoints)))
+        .build()
+}
+
+fn info() -> Info {
+    let license = "MIT OR Apache-2.0";
+    InfoBuilder::new()
+        .title("Hallpass")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(DESCRIPTION))
+        .license(Some(LicenseBuilder::new().name(license).identifier(Some(license)).build()))
+        .contact(Some(ContactBuilder::new().name(Some("The Hallpass maintainers")).build()))
+        .build()
+}
+
+fn tags() -> Vec<Tag> {
+    [
+        ("account", "Registration, verification of the e-mail address, and the own profile."),
+        ("token", "Log in, refresh, check, log out."),
+        ("password", "Password reset, change of the password, and the password policy."),
+        ("session", "Sessions of the user."),
+        ("social", "Log-in at other services, and the identities of an account."),
+        ("users", "Accounts of other users, for staff."),
+        ("api_keys", "API keys: the credentials of services, for superusers."),
+        ("services", "Endpoints for services and reverse proxies that check access tokens."),
+        ("configuration", "Settings that a front end needs."),
+        ("operations", "Endpoints for the operator."),
+    ]
+    .map(|(name, text)| TagBuilder::new().name(name).description(Some(text)).build())
+    .into()
+}
+
+fn components(endpoints: &[Endpoint]) -> openapi::Components {
     let schemas = endpoints
         .iter()
         .flat_map(Endpoint::schemas)
@@ -182,49 +222,11 @@ fn base(endpoints: &[Endpoint]) -> utoipa::openapi::OpenApi {
         .scheme(HttpAuthScheme::Basic)
         .description(Some("Any client id, and an API key (`hpk_`) as the client secret."))
         .build();
-    OpenApiBuilder::new()
-        .info(
-            InfoBuilder::new()
-                .title("Hallpass")
-                .version(env!("CARGO_PKG_VERSION"))
-                .description(Some(DESCRIPTION))
-                .license(Some(
-                    LicenseBuilder::new()
-                        .name("MIT OR Apache-2.0")
-                        .identifier(Some("MIT OR Apache-2.0"))
-                        .build(),
-                ))
-                .contact(Some(ContactBuilder::new().name(Some("The Hallpass maintainers")).build()))
-                .build(),
-        )
-        .servers(Some([ServerBuilder::new()
-            .url("/")
-            .description(Some("The server that sent this document"))
-            .build()]))
-        .tags(Some([
-            tag(
-                "account",
-                "Registration, verification of the e-mail address, and the own profile.",
-            ),
-            tag("token", "Log in, refresh, check, log out."),
-            tag("password", "Password reset, change of the password, and the password policy."),
-            tag("session", "Sessions of the user."),
-            tag("social", "Log-in at other services, and the identities of an account."),
-            tag("users", "Accounts of other users, for staff."),
-            tag("api_keys", "API keys: the credentials of services, for superusers."),
-            tag("services", "Endpoints for services and reverse proxies that check access tokens."),
-            tag("configuration", "Settings that a front end needs."),
-            tag("operations", "Endpoints for the operator."),
-        ]))
-        .paths(routes::paths(endpoints))
-        .components(Some(
-            ComponentsBuilder::new()
-                .schemas_from_iter(schemas)
-                .security_scheme("bearer", SecurityScheme::Http(bearer))
-                .security_scheme("api_key", SecurityScheme::Http(api_key))
-                .security_scheme("client_secret", SecurityScheme::Http(client_secret))
-                .build(),
-        ))
+    ComponentsBuilder::new()
+        .schemas_from_iter(schemas)
+        .security_scheme("bearer", SecurityScheme::Http(bearer))
+        .security_scheme("api_key", SecurityScheme::Http(api_key))
+        .security_scheme("client_secret", SecurityScheme::Http(client_secret))
         .build()
 }
 

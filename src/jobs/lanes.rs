@@ -38,6 +38,15 @@ pub struct Capacity {
     pub slow: usize,
 }
 
+/// Lanes of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SlowLanes {
+    /// Slow lanes too, while they have a free slot.
+    Included,
+    /// Lanes that are not slow.
+    Excluded,
+}
+
 /// The state of a lane after an attempt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LaneStatus {
@@ -89,11 +98,11 @@ impl Lanes {
         limit.saturating_sub(self.busy)
     }
 
-    /// Returns the lanes in which no job may begin now, with all slow ones unless `with_slow`. If
-    /// there are too many for a claim, those that stay blocked for the longest time are returned.
-    pub(super) fn blocked_lanes(&self, now: UtcTime, with_slow: bool) -> Vec<String> {
-        let with_slow = with_slow && self.has_slot_for_slow();
-        let blocked = self.by_name.iter().filter(|(_, lane)| self.is_blocked(lane, now, with_slow));
+    /// Returns the lanes in which no job may begin now. If there are too many for a claim, those
+    /// that stay blocked for the longest time are returned.
+    pub(super) fn blocked_lanes(&self, now: UtcTime, slow: SlowLanes) -> Vec<String> {
+        let slow = if self.has_slot_for_slow() { slow } else { SlowLanes::Excluded };
+        let blocked = self.by_name.iter().filter(|(_, lane)| self.is_blocked(lane, now, slow));
         let mut blocked: Vec<_> = blocked.collect();
         if blocked.len() > MAX_EXCLUDED_LANES {
             blocked.sort_by_key(|(_, lane)| Reverse((lane.busy, lane.pause.until)));
@@ -102,17 +111,19 @@ impl Lanes {
         blocked.into_iter().map(|(name, _)| name.clone()).collect()
     }
 
-    fn is_blocked(&self, lane: &Lane, now: UtcTime, with_slow: bool) -> bool {
+    fn is_blocked(&self, lane: &Lane, now: UtcTime, slow: SlowLanes) -> bool {
         let limit = lane.last_success_at.map_or(1, |_| self.capacity.per_lane);
-        lane.busy >= limit || !lane.pause.is_over(now) || (lane.is_slow() && !with_slow)
+        let is_excluded = lane.is_slow() && slow == SlowLanes::Excluded;
+        lane.busy >= limit || !lane.pause.is_over(now) || is_excluded
     }
 
     /// Returns the time at which a job may begin in this lane, if none may now.
     fn blocked_until(&self, name: &str, now: UtcTime) -> Option<UtcTime> {
         let lane = self.by_name.get(name)?;
         let until = lane.pause.until.filter(|_| !lane.pause.is_over(now));
-        let is_blocked = self.is_blocked(lane, now, self.has_slot_for_slow());
-        is_blocked.then(|| until.unwrap_or_else(|| now.after(BUSY_LANE_DELAY)))
+        let slow = if self.has_slot_for_slow() { SlowLanes::Included } else { SlowLanes::Excluded };
+        self.is_blocked(lane, now, slow)
+            .then(|| until.unwrap_or_else(|| now.after(BUSY_LANE_DELAY)))
     }
 
     /// Returns whether a job of a slow lane leaves a slot to the others, also to those that hang

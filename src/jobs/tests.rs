@@ -13,7 +13,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::domain::{Email, LeaseId, Locale};
 use crate::store::jobs::backlog::{self, OpenJobs};
 use crate::store::jobs::lease::{Conclusion, Deferral};
-use crate::store::jobs::{self, Claim, DueJobs, Job, NewJob};
+use crate::store::jobs::{self, Claim, ClaimOrder, DueJobs, Job, NewJob};
 use crate::store::outbox::{self, MailKind, NewMail};
 use crate::store::{self, Conn, DatabaseUrl, Db, PoolSettings};
 
@@ -246,7 +246,7 @@ async fn attempts_that_take_too_long_are_cancelled_and_their_jobs_are_due() {
     let claim = Claim {
         lease: LeaseId("other".to_owned()),
         limit: 10,
-        retries_first: false,
+        order: ClaimOrder::FreshFirst,
         until: due.now.after(Duration::from_secs(20)),
         due,
     };

@@ -12,11 +12,11 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, timeout};
 
 use super::handler::{Handler, Progress, Stage};
-use super::lanes::{LaneGuard, SharedLanes};
+use super::lanes::{LaneGuard, SharedLanes, SlowLanes};
 use crate::clock::Clock;
 use crate::domain::{JobId, LeaseId, UtcTime};
 use crate::store::jobs::lease::{self, Completion, Conclusion, Deferral, Lease};
-use crate::store::jobs::{self, Claim, ClaimedJob, DueJobs};
+use crate::store::jobs::{self, Claim, ClaimOrder, ClaimedJob, DueJobs};
 use crate::store::{self, Db, WriteKind};
 
 /// Interval of polls without a wake-up: for retries, and for jobs of other instances.
@@ -25,7 +25,7 @@ const POLL: Duration = Duration::from_secs(1);
 const LEASE: Duration = Duration::from_secs(20);
 const RENEWAL: Duration = Duration::from_secs(5);
 /// One of this many claims begins with deferred jobs, so that new jobs do not starve them.
-const RETRIES_FIRST_EVERY: usize = 4;
+const DEFERRED_FIRST_EVERY: usize = 4;
 
 /// Error of a job that is deferred until its lane opens.
 const LANE_BLOCKED: &str = "waits for other jobs with the same destination";
@@ -96,8 +96,12 @@ impl<H: Handler> Worker<H> {
         let free = lanes.lock().free_slots(now);
         for _ in 0..free {
             *claims += 1;
-            let retries_first = claims.is_multiple_of(RETRIES_FIRST_EVERY);
-            let Some(claimed) = self.claim_next(lanes, now, retries_first).await else { break };
+            let order = if claims.is_multiple_of(DEFERRED_FIRST_EVERY) {
+                ClaimOrder::DeferredFirst
+            } else {
+                ClaimOrder::FreshFirst
+            };
+            let Some(claimed) = self.claim_next(lanes, now, order).await else { break };
             match lanes.begin(&claimed.job.lane(), now) {
                 Ok(lane) => {
                     attempts.spawn(self.clone().attempt(claimed, lane, cancellation.clone()));
@@ -116,30 +120,30 @@ impl<H: Handler> Worker<H> {
         &self,
         lanes: &SharedLanes,
         now: UtcTime,
-        retries_first: bool,
+        order: ClaimOrder,
     ) -> Option<ClaimedJob> {
-        let [blocked, blocked_or_slow] =
-            [true, false].map(|with_slow| lanes.lock().blocked_lanes(now, with_slow));
-        if !retries_first && blocked_or_slow.len() > blocked.len() {
-            let claimed = self.claim(blocked_or_slow, now, retries_first).await;
+        let [blocked, blocked_or_slow] = [SlowLanes::Included, SlowLanes::Excluded]
+            .map(|slow| lanes.lock().blocked_lanes(now, slow));
+        if order == ClaimOrder::FreshFirst && blocked_or_slow.len() > blocked.len() {
+            let claimed = self.claim(blocked_or_slow, now, order).await;
             if claimed.is_some() {
                 return claimed;
             }
         }
-        self.claim(blocked, now, retries_first).await
+        self.claim(blocked, now, order).await
     }
 
     async fn claim(
         &self,
         without_lanes: Vec<String>,
         now: UtcTime,
-        retries_first: bool,
+        order: ClaimOrder,
     ) -> Option<ClaimedJob> {
         let claim = Claim {
             due: DueJobs { kinds: H::KINDS, without_lanes, now },
             lease: LeaseId::new(now),
             limit: 1,
-            retries_first,
+            order,
             until: now.after(LEASE),
         };
         let claimed = self

@@ -1,16 +1,12 @@
 //! Mails as `.eml` files in a folder, for development and the first steps.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-
-use uuid::Uuid;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
 
 use super::envelope::{Mail, SendError};
 use super::mime;
-
-/// Size of a trial file, about that of a mail.
-const TRIAL_BYTES: usize = 16 * 1024;
+use crate::private_files::{create_folder, try_folder, write_file};
 
 /// A folder of mails.
 #[derive(Clone, Debug)]
@@ -29,9 +25,9 @@ impl Directory {
         let folder = self.folder.clone();
         let name = file_name(mail)?;
         blocking(move || {
-            make(&folder)?;
+            create_folder(&folder)?;
             let unfinished = folder.join(format!(".{name}.tmp"));
-            let written = write_through(&unfinished, &source);
+            let written = write_file(&unfinished, &source);
             let finished = written.and_then(|()| fs::rename(&unfinished, folder.join(name)));
             // A part of a mail that the disk has no room for must not take the rest of it.
             finished.inspect_err(|_| drop(fs::remove_file(&unfinished)))
@@ -42,31 +38,11 @@ impl Directory {
     pub(super) async fn check(&self) -> Result<(), SendError> {
         let folder = self.folder.clone();
         blocking(move || {
-            make(&folder)?;
+            create_folder(&folder)?;
             try_folder(&folder)
         })
         .await
     }
-}
-
-/// Writes a file into `folder` as a mail is written, and removes it. Permission bits do not show
-/// whether a file system is read-only, full, or takes no files.
-pub fn try_folder(folder: &Path) -> io::Result<()> {
-    let trial = folder.join(format!(".hallpass-doctor-{}.tmp", Uuid::new_v4().simple()));
-    let written = write_through(&trial, &[b'.'; TRIAL_BYTES]);
-    let removed = fs::remove_file(&trial);
-    written.and(removed)
-}
-
-/// Writes a file through to the disk, readable by its owner only.
-fn write_through(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(content)?;
-    file.sync_all()
 }
 
 /// Returns the name of the file, `20260101T120000.000000Z-ID.eml`: the order of names is that of
@@ -74,14 +50,6 @@ fn write_through(path: &Path, content: &[u8]) -> io::Result<()> {
 fn file_name(mail: &Mail) -> Result<String, SendError> {
     let time = humantime::format_rfc3339_micros(mime::system_time(mail.date)).to_string();
     Ok(format!("{}-{}.eml", time.replace(['-', ':'], ""), mime::safe_message_id(mail)?))
-}
-
-fn make(folder: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }
 
 async fn blocking(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<(), SendError> {
@@ -93,6 +61,8 @@ async fn blocking(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> Res
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::mail::envelope::FailureClass;
     use crate::{domain::UtcTime, mail::transport::Transport};

@@ -14,6 +14,6 @@ mod retry;
 pub mod smtp;
 pub mod transport;
 
-pub use directory::{Directory, try_folder};
+pub use directory::Directory;
 pub use retry::CONFIGURATION;
 pub use smtp::{ConnectionUse, Smtp};

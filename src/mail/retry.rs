@@ -107,9 +107,11 @@ impl Decision {
             (FailureClass::Preempted, _) => waiting(RetryReason::Preempted, text),
             (FailureClass::Unclassified, _) => {
                 let is_old = mail.created_at.after(UNCLASSIFIED_AGE) <= now;
-                let is_over = is_old && mail.attempts + 1 >= UNCLASSIFIED_ATTEMPTS;
+                if is_old && mail.attempts + 1 >= UNCLASSIFIED_ATTEMPTS {
+                    return Self::Failed(text);
+                }
                 let delay = UNCLASSIFIED.delay(attempts_before(mail));
-                Self::retried(mail, &text, is_over, now.after(delay))
+                Self::retried(mail, &text, now.after(delay))
             }
             (FailureClass::Transient, _) => Self::failed(mail, &text, now),
         }
@@ -117,11 +119,11 @@ impl Decision {
 
     fn failed(mail: &QueuedMail, text: &str, now: UtcTime) -> Self {
         let delay = FAILED.delay(attempts_before(mail));
-        Self::retried(mail, text, false, now.after(delay))
+        Self::retried(mail, text, now.after(delay))
     }
 
-    fn retried(mail: &QueuedMail, text: &str, is_over: bool, next_attempt_at: UtcTime) -> Self {
-        if is_over || mail.attempts + 1 >= MAX_ATTEMPTS {
+    fn retried(mail: &QueuedMail, text: &str, next_attempt_at: UtcTime) -> Self {
+        if mail.attempts + 1 >= MAX_ATTEMPTS {
             return Self::Failed(text.to_owned());
         }
         let deferral =

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{IssuerName, ProviderError};
+use crate::outgoing::Targets;
 
 /// The name of the metadata in errors.
 pub(super) const METADATA: &str = "metadata";
@@ -38,7 +39,7 @@ impl Metadata {
     pub(super) fn read(
         body: &[u8],
         issuer: &IssuerName,
-        allows_http: bool,
+        targets: Targets,
     ) -> Result<Self, ProviderError> {
         let malformed = |fault: String| ProviderError::malformed(METADATA, fault);
         let metadata: Self =
@@ -50,7 +51,7 @@ impl Metadata {
                 issuer.advertised()
             )));
         }
-        let unsafe_url = metadata.endpoints().find(|url| !is_endpoint(url, allows_http));
+        let unsafe_url = metadata.endpoints().find(|url| !is_endpoint(url, targets));
         if let Some(url) = unsafe_url {
             return Err(malformed(format!("{url:?} is not an https URL")));
         }
@@ -93,11 +94,11 @@ impl Metadata {
     }
 }
 
-/// Returns whether `text` is a URL that requests may go to: https, or http if that is allowed;
+/// Returns whether `text` is a URL that requests may go to: https, or http to [`Targets::Any`];
 /// without credentials and fragment.
-pub(super) fn is_endpoint(text: &str, allows_http: bool) -> bool {
+pub fn is_endpoint(text: &str, targets: Targets) -> bool {
     Url::parse(text).is_ok_and(|url| {
-        (url.scheme() == "https" || (allows_http && url.scheme() == "http"))
+        (url.scheme() == "https" || (targets == Targets::Any && url.scheme() == "http"))
             && url.has_host()
             && url.username().is_empty()
             && url.password().is_none()
@@ -120,7 +121,7 @@ mod tests {
     }
 
     fn read(body: &[u8]) -> Result<Metadata, ProviderError> {
-        Metadata::read(body, &IssuerName::Fixed("https://op.example".to_owned()), false)
+        Metadata::read(body, &IssuerName::Fixed("https://op.example".to_owned()), Targets::Public)
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod request;
 mod settings;
 mod token_endpoint;
 
+pub use discovery::is_endpoint;
 pub use error::{IdTokenError, ProviderError, ProviderErrorKind};
 pub use preset::{Credential, PRESETS, Preset};
 pub use provider::{Provider, Providers};

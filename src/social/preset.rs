@@ -289,6 +289,7 @@ impl SocialSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outgoing::Targets;
     use crate::social::discovery::is_endpoint;
 
     #[test]
@@ -298,8 +299,8 @@ mod tests {
             assert!(preset.id.bytes().all(|byte| byte.is_ascii_lowercase()), "{}", preset.id);
             let endpoints = settings.endpoints.iter().flat_map(|it| [&it.authorization, &it.token]);
             let urls = endpoints.chain(&settings.profile_url);
-            assert!(urls.into_iter().all(|url| is_endpoint(url, false)), "{}", preset.id);
-            assert!(is_endpoint(preset.issuer, false), "{}", preset.id);
+            assert!(urls.into_iter().all(|url| is_endpoint(url, Targets::Public)), "{}", preset.id);
+            assert!(is_endpoint(preset.issuer, Targets::Public), "{}", preset.id);
             // Without an id token, the subject comes from the profile.
             assert!(settings.is_openid() || settings.profile_url.is_some(), "{}", preset.id);
             assert_eq!(settings.is_openid(), preset.has_id_tokens(), "{}", preset.id);

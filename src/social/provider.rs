@@ -58,7 +58,7 @@ impl Providers {
 pub struct Provider {
     settings: ProviderSettings,
     client: Client,
-    allows_http: bool,
+    targets: Targets,
     metadata: Cached<Metadata>,
     keys: Cached<KeySet>,
     calls: CallLimit,
@@ -81,7 +81,7 @@ impl Provider {
         Self {
             settings,
             client: Client::new(targets, social.timeout, MAX_BODY),
-            allows_http: social.allow_private,
+            targets,
             metadata: Cached::new(METADATA),
             keys: Cached::new(KEY_SET),
             calls: CallLimit::new(MAX_CALLS),
@@ -302,7 +302,7 @@ impl Provider {
         let issuer = &self.settings.issuer;
         self.metadata.get(now, || {
             let body = self.get(METADATA, &Metadata::url(issuer))?;
-            Metadata::read(&body, issuer, self.allows_http)
+            Metadata::read(&body, issuer, self.targets)
         })
     }
 

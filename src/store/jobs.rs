@@ -105,10 +105,19 @@ pub struct Claim {
     pub lease: LeaseId,
     /// The largest number of jobs that are claimed.
     pub limit: i64,
-    /// True to claim deferred jobs before fresh ones.
-    pub retries_first: bool,
+    /// The order of the claim.
+    pub order: ClaimOrder,
     /// The time at which the leases end.
     pub until: UtcTime,
+}
+
+/// Jobs that are claimed first. Those of one kind are claimed by the time at which they were due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimOrder {
+    /// Jobs without an attempt.
+    FreshFirst,
+    /// Jobs that were deferred.
+    DeferredFirst,
 }
 
 /// Times of a new job.
@@ -204,13 +213,12 @@ pub fn is_there(conn: &mut Conn, job: &JobId) -> Result<bool> {
     Ok(diesel::select(exists(outbox::table.find(job.as_str()))).get_result(conn)?)
 }
 
-/// Claims jobs that are due and not claimed by another worker. Fresh jobs are claimed before
-/// deferred ones, each by the time at which they were due.
+/// Claims jobs that are due and not claimed by another worker.
 pub fn claim_due(conn: &mut Conn, claim: &Claim) -> Result<Vec<ClaimedJob>> {
-    let mut order = [IS_FRESH, IS_DEFERRED];
-    if claim.retries_first {
-        order.reverse();
-    }
+    let order = match claim.order {
+        ClaimOrder::FreshFirst => [IS_FRESH, IS_DEFERRED],
+        ClaimOrder::DeferredFirst => [IS_DEFERRED, IS_FRESH],
+    };
     let mut claimed = Vec::new();
     for those in order {
         let limit = claim.limit - i64::try_from(claimed.len()).unwrap_or(i64::MAX);

@@ -69,6 +69,26 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "private_files.rs",
+        &[
+            "app",
+            "cli",
+            "clock",
+            "config",
+            "domain",
+            "drf",
+            "flows",
+            "http",
+            "jobs",
+            "mail",
+            "outgoing",
+            "security",
+            "social",
+            "store",
+            "telemetry",
+        ],
+    ),
+    (
         "social",
         &[
             "app", "cli", "clock", "config", "drf", "flows", "http", "jobs", "mail", "security",

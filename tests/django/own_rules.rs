@@ -30,7 +30,7 @@ fn json(reply: &Reply) -> Value {
 }
 
 #[test]
-fn a_failing_database_is_never_told_as_a_wrong_password() {
+fn a_failing_database_is_never_answered_as_a_wrong_password() {
     let service = service::start(&[]);
     let issued = send(&service, "POST", "/api-token-auth/", &[JSON], Some(RIGHT));
     let token = json(&issued)["token"].as_str().unwrap().to_owned();
@@ -73,7 +73,7 @@ fn no_user_can_take_another_users_address_as_user_name() {
 }
 
 #[test]
-fn a_body_beyond_the_limit_is_told_so() {
+fn a_body_beyond_the_limit_is_refused_as_too_large() {
     let service = service::start(&[]);
     let long = format!(r#"{{"username":"{}","password":"x"}}"#, "x".repeat(1024 * 1024));
     let reply = send(&service, "POST", "/api-token-auth/", &[JSON], Some(&long));

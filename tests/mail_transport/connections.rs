@@ -265,7 +265,7 @@ async fn a_connection_is_replaced_after_a_hundred_mails() {
 }
 
 #[tokio::test]
-async fn a_slow_greeting_is_waited_for_and_a_slow_recipient_is_told_from_it() {
+async fn a_slow_greeting_is_waited_for_and_a_slow_recipient_is_distinguished_from_it() {
     let late = ScriptedServer::start(|said| match said.line {
         "" => Act::Late(SHORT, b"220 at last"),
         _ => Act::Usual,

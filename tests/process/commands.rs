@@ -111,7 +111,7 @@ fn the_health_check_goes_by_the_service_on_this_machine() {
 }
 
 #[test]
-fn help_lists_the_commands_and_a_typo_is_told() {
+fn help_lists_the_commands_and_a_typo_is_refused() {
     let setup = Setup::bare();
     let help = setup.run(&["--help"]);
     assert!(help.success);

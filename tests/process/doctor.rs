@@ -44,7 +44,7 @@ fn is_well(setup: &Setup) {
 }
 
 #[test]
-fn keys_that_no_secret_here_can_open_are_told() {
+fn keys_that_no_secret_here_can_open_are_a_failure() {
     let setup = Setup::on_sqlite();
     setup.start().stop();
     fs::remove_file(setup.folder().join("data/secret")).unwrap();
@@ -277,7 +277,7 @@ fn a_file_that_the_first_start_cannot_make() {
 }
 
 #[test]
-fn a_mail_server_without_tls_on_the_port_is_told() {
+fn a_mail_server_without_tls_on_the_port_is_a_failure() {
     let server = ScriptedServer::start(|_| Act::Usual);
     let url = server.url().replace("smtp://", "smtps://");
     let report = Setup::on_sqlite().with("HALLPASS_SMTP_URL", &url).run(&["doctor"]);

@@ -5,7 +5,7 @@ use std::fs;
 use crate::service::Setup;
 
 #[test]
-fn all_faults_of_the_settings_are_told_at_once_and_no_secret_is() {
+fn all_faults_of_the_settings_are_printed_at_once_and_no_secret_is() {
     let faulty = [
         ("HALLPASS_BIND", "localhost"),
         ("HALLPASS_ENV", "staging"),
@@ -47,7 +47,7 @@ fn production_is_refused_without_what_it_needs() {
 }
 
 #[test]
-fn a_name_that_is_no_setting_is_told_and_ignored() {
+fn a_name_that_is_no_setting_is_logged_and_ignored() {
     let setup = Setup::on_sqlite().with("HALLPASS_BCRYPT_COTS", "hunter2");
     let service = setup.start();
     let log = service.log();
@@ -175,7 +175,7 @@ fn secrets_come_from_files_too() {
 }
 
 #[test]
-fn a_secret_file_that_is_not_there_is_told_by_name() {
+fn a_secret_file_that_is_not_there_is_refused_with_the_name_of_the_setting() {
     let finished = Setup::on_sqlite().with("HALLPASS_SECRET_FILE", "nowhere.txt").run(&["serve"]);
     assert!(!finished.success);
     assert!(finished.stderr.contains("HALLPASS_SECRET_FILE: "), "{}", finished.stderr);

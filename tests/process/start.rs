@@ -69,7 +69,7 @@ fn nothing_is_needed_to_start_and_the_keys_stay_over_a_restart() {
 }
 
 #[test]
-fn an_address_in_use_is_told_with_its_setting() {
+fn an_address_in_use_ends_the_start_with_the_name_of_the_setting() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let setup = Setup::on_sqlite().with("HALLPASS_BIND", &address.to_string());
@@ -79,7 +79,7 @@ fn an_address_in_use_is_told_with_its_setting() {
 }
 
 #[test]
-fn another_secret_than_that_of_the_keys_is_told() {
+fn another_secret_than_that_of_the_keys_ends_the_start_with_the_name_of_the_setting() {
     let setup = Setup::on_sqlite();
     setup.start().stop();
     let setup = setup.with("HALLPASS_SECRET", HIDDEN);
@@ -90,7 +90,7 @@ fn another_secret_than_that_of_the_keys_is_told() {
 }
 
 #[test]
-fn a_postgres_that_is_down_is_told_with_its_host_and_without_its_password() {
+fn a_postgres_that_is_down_ends_the_start_with_its_host_and_without_its_password() {
     let url = format!("postgres://hallpass:{HIDDEN}@127.0.0.1:{}/app", free_port());
     let finished = Setup::on_sqlite().with("DATABASE_URL", &url).run(&["serve"]);
     let text = refused(&finished);
@@ -110,7 +110,7 @@ fn a_postgres_that_says_nothing_is_not_waited_for_without_end() {
 }
 
 #[test]
-fn a_port_in_use_is_told() {
+fn a_port_in_use_ends_the_start_with_the_address_and_the_cause() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let finished = Setup::on_sqlite().with("HALLPASS_BIND", &address).run(&["serve"]);
@@ -119,7 +119,7 @@ fn a_port_in_use_is_told() {
 }
 
 #[test]
-fn a_data_folder_that_cannot_be_made_is_told() {
+fn a_data_folder_that_cannot_be_made_ends_the_start_with_its_name() {
     let setup = Setup::on_sqlite();
     setup.write("data", "this is a file");
     let finished = setup.run(&["serve"]);

@@ -23,7 +23,7 @@ behind_each_proxy! {
         setting.assert_refused(&answer, 401, "authentication_required");
     }
 
-    fn the_application_is_told_who_it_is(setting) {
+    fn the_application_receives_headers_with_the_user(setting) {
         let pair = setting.log_in();
         let answer = setting.get("/orders?page=2", &[&bearer(&pair["access_token"])]);
         assert_eq!((answer.status, answer.body.contains("the application")), (200, true));

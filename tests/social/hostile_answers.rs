@@ -125,7 +125,7 @@ fn a_private_address_or_http_is_not_called_unless_allowed() {
 }
 
 #[test]
-fn a_provider_that_cannot_prove_its_name_is_told_nothing() {
+fn a_provider_that_cannot_prove_its_name_receives_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let made = make_certificates(folder.path()).then_some(());
     if needs("openssl command (Debian: apt-get install openssl)", made).is_none() {

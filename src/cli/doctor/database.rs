@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Bad, Doubtful, Finding, Good, Site, open};
 use crate::clock::{Clock as _, SystemClock};
 use crate::domain::UtcTime;
-use crate::mail;
+use crate::private_files::try_folder;
 use crate::store::{self, DatabaseUrl};
 
 /// Clocks that are further apart make tokens count too early or too late.
@@ -74,5 +74,5 @@ pub(super) fn first_start(file: &Path) -> Result<(), (PathBuf, io::Error)> {
     let file = std::path::absolute(file).map_err(|error| (file.to_owned(), error))?;
     let is_there = |folder: &&Path| folder.symlink_metadata().is_ok();
     let folder = file.ancestors().skip(1).find(is_there).unwrap_or(Path::new("/"));
-    mail::try_folder(folder).map_err(|error| (folder.to_owned(), error))
+    try_folder(folder).map_err(|error| (folder.to_owned(), error))
 }

@@ -2,7 +2,10 @@
 
 use std::ops::RangeInclusive;
 
+use ipnet::IpNet;
+
 use super::mode::Mode;
+use super::urls::is_url_of_this_machine;
 use crate::config::source::Source;
 use crate::config::types::MINUTE;
 use crate::domain::{Limits, Rate};
@@ -13,8 +16,10 @@ use crate::flows::LimitReports;
 pub fn read_limits(
     s: &mut Source,
     mode: Mode,
-    has_other_clients: bool,
+    public_url: &str,
+    proxies: &[IpNet],
 ) -> (Option<Limits>, LimitReports) {
+    let has_other_clients = !proxies.is_empty() || !is_url_of_this_machine(public_url);
     let is_for_developer = mode == Mode::LocalDevelopment && !has_other_clients;
     let unset = if is_for_developer { LimitReports::FromThisMachine } else { LimitReports::Never };
     let words = [
@@ -27,8 +32,13 @@ pub fn read_limits(
     if !are_enforced && mode == Mode::Production {
         s.fault("HALLPASS_LIMITS", "may be off or report in development only");
     }
+    let limits = read_each_limit(s);
+    (Some(limits).filter(|_| are_counted), reports)
+}
+
+fn read_each_limit(s: &mut Source) -> Limits {
     let base = Limits::default();
-    let limits = Limits {
+    Limits {
         failed_logins_per_network: read_rate(
             s,
             "HALLPASS_LIMIT_FAILED_LOGINS_PER_NETWORK",
@@ -69,8 +79,7 @@ pub fn read_limits(
             10_000_000,
         ),
         mails_in_all: s.number("HALLPASS_LIMIT_MAIL_TOTAL", base.mails_in_all, 10, 10_000_000),
-    };
-    (Some(limits).filter(|_| are_counted), reports)
+    }
 }
 
 /// `5/15m`: five in fifteen minutes.

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use crate::config::source::Source;
+
 /// Clients that the service is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -14,12 +16,12 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// Returns the mode of a service that listens on `bind`.
-    pub fn of(development: bool, bind: SocketAddr) -> Self {
-        match (development, bind.ip().is_loopback()) {
-            (true, true) => Self::LocalDevelopment,
-            (true, false) => Self::Development,
-            (false, _) => Self::Production,
-        }
+    /// Reads the mode of a service that listens on `bind`.
+    pub fn read(s: &mut Source, bind: SocketAddr) -> Self {
+        let is_local = bind.ip().is_loopback();
+        let development = if is_local { Self::LocalDevelopment } else { Self::Development };
+        let default = if is_local { development } else { Self::Production };
+        let modes = [("development", development), ("production", Self::Production)];
+        s.choice("HALLPASS_ENV", default, &modes)
     }
 }

@@ -1,10 +1,18 @@
-//! Log and shutdown.
+//! Address, log and shutdown.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::mode::Mode;
 use crate::config::source::Source;
-use crate::config::types::{MINUTE, SECOND};
+use crate::config::types::{LogFormat, MINUTE, SECOND};
+
+/// Reads the address to listen on.
+pub fn read_bind(s: &mut Source) -> SocketAddr {
+    s.parsed("HALLPASS_BIND", SocketAddr::from(([127, 0, 0, 1], 8000)), |text| {
+        text.parse().map_err(|_| "must be an IP address and a port: 127.0.0.1:8000".to_owned())
+    })
+}
 
 /// Reads the time for load balancers to notice the end: none in development.
 pub fn read_shutdown_delay(s: &mut Source, mode: Mode) -> Duration {
@@ -49,6 +57,12 @@ pub fn read_log(s: &mut Source) -> String {
             _ => Err("must be a level (info) or a filter (info,hallpass::http=debug)".to_owned()),
         }
     })
+}
+
+/// Reads the format of the log.
+pub fn read_log_format(s: &mut Source) -> LogFormat {
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    s.choice("HALLPASS_LOG_FORMAT", LogFormat::Text, &formats)
 }
 
 /// Returns whether a part of the filter applies to Hallpass: it has no target, or one of Hallpass.

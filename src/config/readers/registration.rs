@@ -2,7 +2,7 @@
 
 use crate::config::source::Source;
 use crate::domain::{DomainPattern, RegistrationMode, RegistrationRules};
-use crate::flows::EmailVerification;
+use crate::flows::{EmailVerification, VerifyEmailProof};
 
 /// Reads the rules for registration.
 pub fn read_registration(s: &mut Source) -> RegistrationRules {
@@ -28,6 +28,15 @@ pub fn read_email_verification(s: &mut Source) -> EmailVerification {
             ("optional", EmailVerification::Optional),
             ("none", EmailVerification::None),
         ],
+    )
+}
+
+/// Reads the evidence that a verification needs besides the link.
+pub fn read_verify_email_proof(s: &mut Source) -> VerifyEmailProof {
+    s.choice(
+        "HALLPASS_VERIFY_EMAIL_PROOF",
+        VerifyEmailProof::Required,
+        &[("required", VerifyEmailProof::Required), ("link", VerifyEmailProof::Link)],
     )
 }
 

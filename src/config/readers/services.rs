@@ -1,9 +1,11 @@
-//! Services that this one calls: the mail server and the list of breached passwords.
+//! Services that this one calls, the mail server and the list of breached passwords, and the sender
+//! of mail.
 
 use url::Url;
 
 use crate::config::source::Source;
 use crate::config::types::{MINUTE, SECOND};
+use crate::mail::envelope::Sender;
 use crate::mail::smtp::settings::{SmtpSettings, ehlo_name};
 use crate::security::breached::BreachedPasswordsSettings;
 
@@ -38,6 +40,13 @@ pub fn read_smtp(s: &mut Source, public_url: &str) -> Option<SmtpSettings> {
             .with_timeouts(timeout, content_timeout)
             .with_ehlo_name(ehlo_name),
     )
+}
+
+/// Reads the sender of mail.
+pub fn read_mail_from(s: &mut Source) -> String {
+    s.parsed("HALLPASS_MAIL_FROM", "Hallpass <hallpass@localhost>".into(), |text| {
+        text.parse::<Sender>().map(|_| text.to_owned())
+    })
 }
 
 /// Returns the host of the public URL as a name for EHLO. A URL that cannot be parsed is a fault of

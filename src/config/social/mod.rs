@@ -8,6 +8,7 @@ use url::Url;
 
 use super::readers::{Mode, is_app_scheme, is_this_machine};
 use super::source::Source;
+use crate::outgoing::Targets;
 use crate::social::{Callback, SocialSettings};
 
 const RETURN_URLS: &str = "HALLPASS_SOCIAL_RETURN_URLS";
@@ -17,7 +18,8 @@ const CALLBACK: &str = "HALLPASS_SOCIAL_CALLBACK";
 pub(super) fn read(s: &mut Source, mode: Mode) -> SocialSettings {
     let allow_private =
         s.choice("HALLPASS_SOCIAL_ALLOW_PRIVATE", false, &[("on", true), ("off", false)]);
-    let providers = providers::read_all(s, allow_private);
+    let targets = if allow_private { Targets::Any } else { Targets::Public };
+    let providers = providers::read_all(s, targets);
     if allow_private && mode == Mode::Production {
         s.notes.push(
             "HALLPASS_SOCIAL_ALLOW_PRIVATE is on: a provider can make this service call addresses of \

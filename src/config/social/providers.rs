@@ -1,12 +1,12 @@
 //! Settings of providers: those with a preset, and those that are known by their issuer only.
 
-use url::Url;
-
 use crate::config::settings::is_provider_name;
 use crate::config::source::Source;
 use crate::domain::SecretText;
+use crate::outgoing::Targets;
 use crate::social::{
     AppleKey, ClientSecret, Credential, EmailTrust, IssuerName, PRESETS, Preset, ProviderSettings,
+    is_endpoint,
 };
 
 pub(super) const PREFIX: &str = "HALLPASS_SOCIAL_";
@@ -23,11 +23,11 @@ const GENERIC_ENDS: [&str; 8] = [
 ];
 
 /// Reads the providers, in the order in which they are listed.
-pub(super) fn read_all(s: &mut Source, allow_private: bool) -> Vec<ProviderSettings> {
+pub(super) fn read_all(s: &mut Source, targets: Targets) -> Vec<ProviderSettings> {
     let presets = PRESETS.iter().filter_map(|preset| read_preset(s, preset));
     let mut providers: Vec<ProviderSettings> = presets.collect();
     for name in generic_names(s) {
-        providers.extend(read_generic(s, &name, allow_private));
+        providers.extend(read_generic(s, &name, targets));
     }
     providers
 }
@@ -57,7 +57,7 @@ fn read_preset(s: &mut Source, preset: &Preset) -> Option<ProviderSettings> {
 }
 
 /// A provider that is known by its issuer only.
-fn read_generic(s: &mut Source, name: &str, allow_private: bool) -> Option<ProviderSettings> {
+fn read_generic(s: &mut Source, name: &str, targets: Targets) -> Option<ProviderSettings> {
     let prefix = format!("{PREFIX}OIDC_{name}");
     let id = name.to_ascii_lowercase().replace('_', "-");
     if Preset::find(&id).is_some() {
@@ -65,7 +65,7 @@ fn read_generic(s: &mut Source, name: &str, allow_private: bool) -> Option<Provi
     }
     let issuer_name = format!("{prefix}_ISSUER");
     let issuer = required(s, &issuer_name);
-    if issuer.as_deref().is_some_and(|issuer| !is_issuer(issuer, allow_private)) {
+    if issuer.as_deref().is_some_and(|issuer| !is_issuer(issuer, targets)) {
         s.fault(
             &issuer_name,
             "must be an https URL without query and fragment (or http, with \
@@ -182,13 +182,6 @@ fn read_native_client_ids(s: &mut Source, prefix: &str, has_id_tokens: bool) -> 
     ids
 }
 
-fn is_issuer(text: &str, allow_private: bool) -> bool {
-    Url::parse(text).is_ok_and(|url| {
-        (url.scheme() == "https" || (allow_private && url.scheme() == "http"))
-            && url.has_host()
-            && url.username().is_empty()
-            && url.password().is_none()
-            && url.query().is_none()
-            && url.fragment().is_none()
-    })
+fn is_issuer(text: &str, targets: Targets) -> bool {
+    is_endpoint(text, targets) && !text.contains('?')
 }

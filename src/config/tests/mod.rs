@@ -62,7 +62,7 @@ fn limits_are_reported_to_a_developer_on_this_machine_only() {
 }
 
 #[test]
-fn every_fault_is_told_at_once() {
+fn every_fault_is_reported_at_once() {
     let mut names = faulty(&[
         ("HALLPASS_BIND", "localhost"),
         ("DATABASE_URL", "postgers://u@h/d"),

@@ -74,7 +74,7 @@ fn a_value_outside_its_range_is_a_fault() {
 }
 
 #[test]
-fn every_range_that_is_told_is_tried() {
+fn every_range_that_a_help_text_names_is_tried() {
     let is_number = |word: Option<&str>| {
         word.is_some_and(|word| word.starts_with(|first: char| first.is_ascii_digit()))
     };

@@ -10,16 +10,16 @@ use actix_web::{HttpRequest, HttpResponse, guard, web};
 use crate::drf::flows::DrfFlows;
 use crate::drf::http::answers::no_answer;
 use crate::drf::http::authentication::Schemes;
-use crate::drf::http::pages::{self, Found, Page};
+use crate::drf::http::pages::{self, Page};
 use crate::drf::http::request::Request;
 use crate::drf::http::respond::Answer;
 use crate::drf::http::users;
 use crate::drf::http::views;
 use crate::drf::token::DrfTokens;
 use crate::flows::Flows;
-use crate::http::blocking::State;
 use crate::http::operations::{self, OfPath, Operation};
 use crate::http::request::client::Client;
+use crate::http::state::State;
 
 /// Longest header field in bytes, as in the server of the reference.
 const MAX_HEADER_FIELD: usize = 8190;
@@ -82,16 +82,15 @@ async fn answer(
     state: Data<State>,
     Client(device): Client,
 ) -> HttpResponse {
-    let Some(Found { page, format }) = pages::find(request.uri().path()) else {
+    let Some(found) = pages::find(request.uri().path()) else {
         return Answer::not_found().write(&Page::Missing);
     };
+    let page = found.page.clone();
     if has_long_field(&request) {
         let answer = Answer::detail(StatusCode::BAD_REQUEST, "A header field is too long.");
         return answer.write(&page);
     }
-    let received =
-        Request::receive(&request, payload, page.clone(), format, device, &adapter.public_url)
-            .await;
+    let received = Request::receive(&request, payload, found, device, &adapter.public_url).await;
     let (origin, is_head) = (received.origin.clone(), received.method == "HEAD");
     let core_adapter = adapter.clone();
     let answer = move |flows: &Flows| {

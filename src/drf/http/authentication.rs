@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_misses_its_form_is_told_how() {
+    fn a_malformed_header_is_refused_with_the_cause() {
         for (header, text) in [
             ("JWT", "Invalid Authorization header. No credentials provided."),
             ("JWT  ", "Invalid Authorization header. No credentials provided."),

@@ -6,7 +6,7 @@ use actix_web::web::Payload;
 
 use crate::domain::Device;
 use crate::drf::http::body::{self, Unreadable};
-use crate::drf::http::pages::Page;
+use crate::drf::http::pages::{Found, Page};
 use crate::drf::http::parsing::form;
 use crate::drf::http::parsing::value::Submitted;
 use crate::flows::LoginContext;
@@ -54,8 +54,7 @@ impl Request {
     pub async fn receive(
         request: &HttpRequest,
         payload: Payload,
-        page: Page,
-        format: Option<String>,
+        Found { page, format }: Found,
         device: Device,
         public_url: &str,
     ) -> Self {

@@ -14,17 +14,18 @@ use crate::drf::flows::{Authenticated, DrfFlows};
 use crate::drf::http::answers::{failure, faults, read_fields};
 use crate::drf::http::pages::user_number;
 use crate::drf::http::parsing::fields::{
-    self, BAD_USERNAME, DOMAIN_DENIED, EMAIL_TAKEN, REQUIRED, USERNAME_TAKEN, one,
+    self, BAD_USERNAME, DOMAIN_DENIED, EMAIL_TAKEN, Extent, Faults, REQUIRED, USERNAME_TAKEN, one,
 };
+use crate::drf::http::parsing::value::Fields;
 use crate::drf::http::request::Request;
 use crate::drf::http::respond::{Answer, EXPIRED, WRONG_PASSWORD};
 use crate::flows::{Error, Flows};
-use crate::http::blocking::State;
+use crate::http::state::State;
 
 /// Number of users of the list that are read at a time.
 const PAGE: i64 = 500;
 
-/// `/users/`
+/// Answers requests to `/users/`.
 pub fn answer_list(
     flows: DrfFlows<'_>,
     request: &Request,
@@ -43,7 +44,7 @@ pub fn answer_list(
         "OPTIONS" => Ok(Answer::ok(request.page.description(caller.is_staff))),
         "POST" if !caller.is_staff => Err(Answer::forbidden()),
         "POST" => {
-            let wanted = read_account(flows, request, caller, false, None)?;
+            let wanted = read_account(flows, request, caller, Extent::Whole, None)?;
             let user = flows.create_user(sender, wanted).map_err(conflict_response)?;
             let shown = shown(&user, &request.origin);
             Ok(Answer::created(shown, url(user.id, &request.origin)))
@@ -52,7 +53,7 @@ pub fn answer_list(
     }
 }
 
-/// `/users/N/`
+/// Answers requests to `/users/N/`.
 pub fn answer_one(
     flows: DrfFlows<'_>,
     request: &Request,
@@ -72,8 +73,8 @@ pub fn answer_one(
     match request.method.as_str() {
         "GET" | "HEAD" => Ok(Answer::ok(shown(&existing()?, &request.origin))),
         "OPTIONS" => Ok(Answer::ok(request.page.description(find()?.is_some()))),
-        "PUT" => change(flows, request, existing()?.id, sender, false),
-        "PATCH" => change(flows, request, existing()?.id, sender, true),
+        "PUT" => change(flows, request, existing()?.id, sender, Extent::Whole),
+        "PATCH" => change(flows, request, existing()?.id, sender, Extent::Partial),
         "DELETE" => {
             let user = existing()?;
             if flows.delete_user(sender, user.id).map_err(conflict_response)? {
@@ -91,38 +92,26 @@ fn change(
     request: &Request,
     id: UserId,
     sender: &Authenticated,
-    partial: bool,
+    extent: Extent,
 ) -> Result<Answer, Answer> {
-    let wanted = read_account(flows, request, &sender.user, partial, Some(id))?;
+    let wanted = read_account(flows, request, &sender.user, extent, Some(id))?;
     let device = &request.login_context.device;
     let changed = flows.update_user(sender, id, wanted, device).map_err(conflict_response)?;
     changed.map(|user| Answer::ok(shown(&user, &request.origin))).ok_or_else(Answer::not_found)
 }
 
-/// Parses the fields of an account. With `partial`, an absent field is neither a fault nor set to
-/// its default.
+/// Parses the fields of an account.
 fn read_account(
     flows: DrfFlows<'_>,
     request: &Request,
     caller: &User,
-    partial: bool,
+    extent: Extent,
     own: Option<UserId>,
 ) -> Result<AccountFields, Answer> {
     let fields = &read_fields(request)?;
-    let username = fields::username(fields).and_then(|name| match name {
-        None if !partial => Err(one(REQUIRED)),
-        name => Ok(name.map(|name| Username::unchecked(&name))),
-    });
-    let email = fields::email(fields).map(|address| match address.as_deref() {
-        None => EmailChange::Keep,
-        Some("") => EmailChange::Remove,
-        Some(text) => EmailChange::Set(Email::unchecked(text)),
-    });
-    let email = email.and_then(|change| match &change {
-        EmailChange::Set(email) if !flows.may_set_address(caller, email) => Err(one(DOMAIN_DENIED)),
-        _ => Ok(change),
-    });
-    let is_staff = fields::flag(fields, "is_staff", partial);
+    let username = read_username(fields, extent);
+    let email = read_email(fields, |email| flows.may_set_address(caller, email));
+    let is_staff = fields::flag(fields, "is_staff", extent);
     let good = AccountFields {
         username: username.clone().unwrap_or_default(),
         email: email.clone().unwrap_or_default(),
@@ -142,6 +131,22 @@ fn read_account(
         ("email", email_faults),
         ("is_staff", is_staff_faults),
     ]))
+}
+
+fn read_username(fields: &Fields, extent: Extent) -> Result<Option<Username>, Faults> {
+    match fields::username(fields)? {
+        None if extent == Extent::Whole => Err(one(REQUIRED)),
+        name => Ok(name.map(|name| Username::unchecked(&name))),
+    }
+}
+
+fn read_email(fields: &Fields, may_set: impl Fn(&Email) -> bool) -> Result<EmailChange, Faults> {
+    let Some(text) = fields::email(fields)? else { return Ok(EmailChange::Keep) };
+    if text.is_empty() {
+        return Ok(EmailChange::Remove);
+    }
+    let email = Email::unchecked(&text);
+    if may_set(&email) { Ok(EmailChange::Set(email)) } else { Err(one(DOMAIN_DENIED)) }
 }
 
 /// Returns the response to a conflict with a concurrent request, with the protection of superusers,

@@ -75,7 +75,11 @@ impl Flows {
             let changed = with_address(&user, &change.email);
             require_room_after_change(&tokens, Some(&user), &changed, "new_email", now)?;
             events::record(conn, &context, EventKind::EmailChangeRequested, "")?;
-            ask_for_proof(conn, &policy, &user, &change, mail, now)
+            // The latest request replaces earlier ones.
+            challenges::delete_changes(conn, user.id)?;
+            registrations::insert_registration(conn, &change)?;
+            queue_verification_mail(conn, &change, mail)?;
+            notify_of_request(conn, &policy, &user, &change.email, now)
         })?;
         tracing::info!(user_id = id.0, "change of the e-mail address requested");
         Ok(PendingVerification { registration_token, expires_in: kind.lifetime() })
@@ -97,21 +101,17 @@ struct Change {
     send_at: UtcTime,
 }
 
-fn ask_for_proof(
+/// Notifies the present address of an account that a change to `email` was requested.
+fn notify_of_request(
     conn: &mut Conn,
     policy: &Policy,
     user: &User,
-    change: &Registration,
-    mail: Schedule,
+    email: &Email,
     now: UtcTime,
 ) -> Result<()> {
-    // The latest request replaces earlier ones.
-    challenges::delete_changes(conn, user.id)?;
-    registrations::insert_registration(conn, change)?;
-    queue_verification_mail(conn, change, mail)?;
     let notice = Notice {
         kind: MailKind::EmailChangeRequested,
-        detail: change.email.as_str(),
+        detail: email.as_str(),
         reverts_to: verified_address(user),
     };
     queue_notice(conn, policy, user, &notice, now)

@@ -23,9 +23,6 @@ use crate::store::{self, Conn, challenges, events, identities, outbox, sessions}
 /// its sessions and events erased. It suffices for a few thousand rows.
 const ERASE_AT_ONCE: Duration = Duration::from_secs(1);
 
-/// Attempts to make the deleted rows unreadable before the response.
-const FORGET_ATTEMPTS: u32 = 5;
-
 /// Number of rows per statement of [`complete_deletions`].
 const ROWS_AT_ONCE: i64 = 1_000;
 
@@ -59,7 +56,7 @@ impl Flows {
         if let Err(error) = self.erase_account(id, ERASE_AT_ONCE) {
             tracing::warn!(user_id = id.0, %error, "data of a deleted user is not erased yet; the next purge does it");
         }
-        self.forget_deleted(FORGET_ATTEMPTS);
+        self.forget_deleted_soon();
     }
 }
 

@@ -48,6 +48,19 @@ pub struct CreatedAccount {
     pub is_new: bool,
 }
 
+impl NewAccount {
+    fn into_user(self, password_hash: PasswordHash) -> NewUser {
+        NewUser {
+            password_hash,
+            is_staff: self.is_staff.unwrap_or(false),
+            locale: self.locale.unwrap_or_default(),
+            roles: self.roles.unwrap_or_default(),
+            app_metadata: self.app_metadata.unwrap_or_default(),
+            ..NewUser::with_email(self.email, self.username)
+        }
+    }
+}
+
 impl Flows {
     /// Creates an account, or invites a user. A pending invitation is sent again, and what the
     /// request names replaces what the account has.
@@ -92,7 +105,9 @@ impl Flows {
                     let context = creator.context(user.id, now);
                     invite_again(conn, &tokens, &user, new, &context)?
                 }
-                None => insert_or_invite(conn, &policy, new, password_hash, &creator, now)?,
+                None => {
+                    insert_or_invite(conn, &policy, new.into_user(password_hash), &creator, now)?
+                }
             };
             require_room_in_tokens(&tokens, &created.user, "app_metadata", now)?;
             Ok::<_, Error>(created)
@@ -141,26 +156,17 @@ fn invite_again(
 fn insert_or_invite(
     conn: &mut Conn,
     policy: &Policy,
-    new: NewAccount,
-    password_hash: PasswordHash,
+    mut new: NewUser,
     by: &Administrator,
     now: UtcTime,
 ) -> Result<CreatedAccount> {
-    let is_invited = password_hash == PasswordHash::unusable();
-    let mut account = NewUser {
-        password_hash,
-        is_staff: new.is_staff.unwrap_or(false),
-        locale: new.locale.unwrap_or_default(),
-        roles: new.roles.unwrap_or_default(),
-        app_metadata: new.app_metadata.unwrap_or_default(),
-        ..NewUser::with_email(new.email, new.username)
-    };
-    refuse_reserved(&account.username, None)?;
-    if let Some(email) = &account.email {
+    let is_invited = new.password_hash == PasswordHash::unusable();
+    refuse_reserved(&new.username, None)?;
+    if let Some(email) = &new.email {
         release_changed_email(conn, policy, email, now)?;
     }
-    make_way(conn, &mut account, now)?;
-    let user = insert_account(conn, &account, now)?;
+    make_way(conn, &mut new, now)?;
+    let user = insert_account(conn, &new, now)?;
     let how = if is_invited { "invited" } else { "" };
     let context = by.context(user.id, now);
     events::record(conn, &context, EventKind::AccountCreatedByStaff, how)?;

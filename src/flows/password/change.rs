@@ -55,8 +55,12 @@ impl Flows {
             if user.password_hash != seen {
                 return Ok(None);
             }
-            let (keep, reason) = (Some(&session), EndReason::PasswordChanged);
-            let replaced = replace(conn, &policy, &user, &hash, keep, reason, now)?;
+            let new = NewPassword {
+                hash: &hash,
+                keep: Some(&session),
+                reason: EndReason::PasswordChanged,
+            };
+            let replaced = replace(conn, &policy, &user, &new, now)?;
             if replaced.is_some() {
                 events::record(conn, &context, EventKind::PasswordChanged, "")?;
             }
@@ -89,18 +93,26 @@ impl Flows {
     }
 }
 
-/// Replaces the password that `user` was read with, ends the sessions except `keep`, voids pending
-/// challenges, and notifies the user. Returns `None` if another password is stored.
+/// A new password, with its effect on the sessions of the user.
+pub(crate) struct NewPassword<'a> {
+    pub(crate) hash: &'a PasswordHash,
+    /// The session that stays open.
+    pub(crate) keep: Option<&'a SessionId>,
+    /// The reason why the others end.
+    pub(crate) reason: EndReason,
+}
+
+/// Replaces the password that `user` was read with, ends the other sessions, voids pending
+/// challenges, and notifies the user. Returns the ended sessions, or `None` if another password is
+/// stored.
 pub(crate) fn replace(
     conn: &mut Conn,
     policy: &Policy,
     user: &User,
-    new: &PasswordHash,
-    keep: Option<&SessionId>,
-    reason: EndReason,
+    new: &NewPassword<'_>,
     now: UtcTime,
 ) -> Result<Option<Vec<SessionId>>> {
-    if !changes::change_password(conn, user.id, &user.password_hash, new, now)? {
+    if !changes::change_password(conn, user.id, &user.password_hash, new.hash, now)? {
         return Ok(None);
     }
     forget_pending(conn, user)?;
@@ -108,7 +120,7 @@ pub(crate) fn replace(
     known_devices::forget_all(conn, user.id)?;
     let notice = Notice { kind: MailKind::PasswordChanged, detail: "", reverts_to: None };
     queue_notice(conn, policy, user, &notice, now)?;
-    Ok(Some(sessions::end_all_sessions(conn, user.id, keep, reason, now)?))
+    Ok(Some(sessions::end_all_sessions(conn, user.id, new.keep, new.reason, now)?))
 }
 
 /// Deletes the pending challenges of a user: resets, changes of the address, and registrations of

@@ -10,7 +10,7 @@ use crate::flows::account::release_username::release_username;
 use crate::flows::account::verify_email::name_by_address;
 use crate::flows::challenges::{check_code, pad_refusal};
 use crate::flows::limits::{account_of, requester, reserve, reset_failed_logins};
-use crate::flows::password::change::replace;
+use crate::flows::password::change::{NewPassword, replace};
 use crate::flows::{Error, Flows, Result};
 use crate::store::outbox::{self, NewMail};
 use crate::store::users::{self, changes};
@@ -115,7 +115,8 @@ impl Flows {
             let user = consume_pending(conn, &challenge, now)?.ok_or_else(refusal)?;
             let how = if challenge.kind == ChallengeKind::Invitation { "invitation" } else { "" };
             events::record(conn, &context, EventKind::PasswordReset, how)?;
-            let ended = replace(conn, &policy, &user, &hash, None, EndReason::PasswordReset, now)?;
+            let new = NewPassword { hash: &hash, keep: None, reason: EndReason::PasswordReset };
+            let ended = replace(conn, &policy, &user, &new, now)?;
             // The mail was sent to this address, so its use verifies it.
             if let Some(email) = &user.email {
                 release_username(conn, &policy, email, Some(user.id), now)?;

@@ -158,7 +158,8 @@ impl Flows {
         self.db.write(move |conn| match sessions::find_session(conn, &id)? {
             Some(session) if session.accepts(transport) => {
                 let state = RefreshState::of_forgotten(&session, now);
-                refused(conn, &policy, state, session, &device, now)
+                let context = context_of(&session, &device, now);
+                refused(conn, &policy, state, session, &context)
             }
             _ => Ok(Outcome::Refused(Error::RefreshTokenUnknown, None)),
         })
@@ -206,7 +207,10 @@ fn repeat_or_refuse(
             let expires_at = next.map_or(session.expires_at, |next| next.expires_at);
             granted(conn, session, Successor { number, expires_at }, now)
         }
-        state => refused(conn, policy, state, session, device, now),
+        state => {
+            let context = context_of(&session, device, now);
+            refused(conn, policy, state, session, &context)
+        }
     }
 }
 
@@ -223,16 +227,20 @@ fn find_successor(
     Ok(None)
 }
 
+/// Returns the context of an event that the use of a token of `session` causes.
+fn context_of(session: &Session, device: &Device, now: UtcTime) -> EventContext {
+    EventContext::of(session.user_id, now).in_session(&session.id).on(device)
+}
+
 fn refused(
     conn: &mut Conn,
     policy: &Policy,
     state: RefreshState,
     session: Session,
-    device: &Device,
-    now: UtcTime,
+    context: &EventContext,
 ) -> Result<Outcome> {
     let error = match state {
-        RefreshState::Reused => return end_stolen_session(conn, policy, session, device, now),
+        RefreshState::Reused => return end_stolen_session(conn, policy, session, context),
         RefreshState::Repeated | RefreshState::Superseded => Error::RefreshTokenSuperseded,
         RefreshState::Current => return Ok(Outcome::Current),
         RefreshState::Revoked => Error::RefreshTokenRevoked,
@@ -251,16 +259,15 @@ fn end_stolen_session(
     conn: &mut Conn,
     policy: &Policy,
     session: Session,
-    device: &Device,
-    now: UtcTime,
+    context: &EventContext,
 ) -> Result<Outcome> {
+    let now = context.at;
     // The account before its sessions, as everywhere: see `lock_for`.
     let owner = users::lock_user(conn, session.user_id)?;
     if sessions::end_session(conn, &session.id, EndReason::TokenReused, now)?
         && let Some(user) = owner
     {
-        let context = EventContext::of(user.id, now).in_session(&session.id).on(device);
-        events::record(conn, &context, EventKind::RefreshTokenReused, "")?;
+        events::record(conn, context, EventKind::RefreshTokenReused, "")?;
         let kind = MailKind::RefreshTokenReused;
         let notice = Notice { kind, detail: &session.device.label, reverts_to: None };
         queue_notice(conn, policy, &user, &notice, now)?;

@@ -12,12 +12,12 @@ use serde::Serialize;
 use super::mailbox::{DevMail, DevMailbox, Filter};
 use super::wants_page;
 use crate::domain::Fault;
-use crate::http::blocking::State;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::request::body::{Body, Fields, Query};
 use crate::http::request::local::is_from_this_machine;
 use crate::http::serving::resource::readable;
+use crate::http::state::State;
 
 /// The path of the mails.
 pub const PATH: &str = "/dev/mails";

@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn types_are_told_in_words() {
+    fn types_are_described_in_words() {
         for (schema, words) in [
             (json!({"type": "string", "maxLength": 9}), "string (at most 9)"),
             (json!({"type": ["integer", "null"], "minimum": 1}), "integer or null (from 1)"),

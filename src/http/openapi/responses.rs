@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::http::code::Code;
-use crate::http::oauth;
+use crate::http::oauth::{self, Credentials};
 
 /// The member of an operation that lists its error codes.
 pub(super) const ERROR_CODES: &str = "x-error-codes";
@@ -150,7 +150,7 @@ pub(super) fn describe_forms(operation: &mut Value, codes: &[Code]) {
             for code in &codes {
                 let example = &mut problem["examples"][code.name()]["value"];
                 example["status"] = status.into();
-                example["error"] = oauth::error_of(*code, &[], true).into();
+                example["error"] = oauth::error_of(*code, &[], Credentials::Client).into();
                 example["error_description"] = oauth::description_of(code.title()).into();
             }
             // Generators stumble over two media types; the description names the one of forms.

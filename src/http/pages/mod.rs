@@ -15,11 +15,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 
 use self::texts::Texts;
-use super::blocking::State;
 use super::code::Code;
 use super::error::ApiError;
 use super::request::body::{MAX_BODY, collect};
 use super::request::client::Client;
+use super::state::State;
 use crate::domain::{Device, Language, Locale, PlainToken};
 use crate::flows::VerifyEmailProof;
 use crate::http::serving::backpressure::Intake;

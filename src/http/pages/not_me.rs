@@ -3,7 +3,7 @@
 use actix_web::web;
 
 use super::{Form, View};
-use crate::http::blocking::State;
+use crate::http::state::State;
 
 pub(super) async fn act(state: web::Data<State>, form: Form) -> View {
     let token = form.token;

@@ -6,7 +6,7 @@ use actix_web::web;
 use super::{Form, View};
 use crate::domain::Fault;
 use crate::flows::{Flows, ResetProof};
-use crate::http::blocking::State;
+use crate::http::state::State;
 
 pub(super) async fn act(state: web::Data<State>, form: Form) -> View {
     let Form { token, password, device } = form;

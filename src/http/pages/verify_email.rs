@@ -6,8 +6,8 @@ use actix_web::web;
 use super::{Form, View};
 use crate::domain::PlainPassword;
 use crate::flows::{Flows, Proof, VerifyEmailProof};
-use crate::http::blocking::State;
 use crate::http::code::Code;
+use crate::http::state::State;
 
 const WRONG_PASSWORD: View = View("wrong_password", StatusCode::UNAUTHORIZED);
 

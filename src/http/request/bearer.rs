@@ -9,9 +9,9 @@ use actix_web::{FromRequest, HttpRequest, web};
 
 use crate::domain::PlainToken;
 use crate::flows::{Caller, Claims, VerifiedToken};
-use crate::http::blocking::State;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
+use crate::http::state::State;
 
 /// The claims of a valid token.
 pub struct Bearer(pub Claims);

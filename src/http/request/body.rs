@@ -16,11 +16,11 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::domain::{Email, Fault, PasswordPolicy, PlainPassword};
 use crate::flows::FieldFault;
-use crate::http::blocking::State;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::request::strict_json;
 use crate::http::serving::backpressure::Intake;
+use crate::http::state::State;
 
 /// Most reported fields. They suffice to find a typo; a response must not be many times the
 /// request.

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use tracing::Span;
 
 use crate::domain::Device;
-use crate::http::blocking::State;
+use crate::http::state::State;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// Headers in which reverse proxies send the client's address. Only the first is evaluated.

@@ -3,7 +3,6 @@
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::time::Instant;
 
 use actix_cors::CorsError;
@@ -22,17 +21,17 @@ use tracing::{Instrument as _, Level, Span};
 
 use crate::domain::Device;
 use crate::flows::{LimitReport, LimitReports};
-use crate::http::blocking::State;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::metrics::Metrics;
 use crate::http::operations;
 use crate::http::request::client;
 use crate::http::request::local::is_from_this_machine;
-use crate::http::serving::backpressure::{AnswerBody, Intake};
+use crate::http::serving::backpressure::{AnswerBody, CountGuard, Intake};
 use crate::http::serving::cors;
 use crate::http::serving::production_limit;
 use crate::http::serving::request_id::{self, RequestIds, X_REQUEST_ID};
+use crate::http::state::State;
 use crate::http::v1::services::forward_auth;
 use crate::telemetry::REFUSALS;
 
@@ -56,74 +55,110 @@ pub async fn surround(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let https = request.app_data::<Https>().copied().unwrap_or(Https(false));
-    let state = request.app_data::<web::Data<State>>().cloned();
-    let around = Surroundings::of(&request, state.as_ref().map(web::Data::get_ref), https);
-    let metrics = state.as_ref().map(|state| Arc::clone(&state.metrics));
-    let answering = Intake::answering(&request);
+    // The request must not be cloned before it is routed, so a refusal without a response of its
+    // own becomes an error with one.
+    let exchange = Exchange::begin(&request);
     if forward_auth::is_asked_at(request.path()) {
         // The preflight of a request to a proxied application is not one to this service: CORS
         // would let it pass.
         request.headers_mut().remove(ACCESS_CONTROL_REQUEST_METHOD);
     }
     cors::drop_empty_elements(request.headers_mut());
-    // The request must not be cloned before it is routed, so a refusal without a response of its
-    // own becomes an error with one.
-    let foreign_origin = foreign_origin(&request, state.as_ref().map(web::Data::get_ref));
-    let report = match state.as_ref().map(|state| state.flows.policy().limit_reports) {
-        Some(LimitReports::Always) => LimitReport::open(),
-        Some(LimitReports::FromThisMachine) if is_from_this_machine(request.head()) => {
-            LimitReport::open()
-        }
-        _ => LimitReport::default(),
-    };
-    // actix-http ends the connection after a request for another protocol, such as the `h2c` of
-    // Java's client, but says `upgrade`: the next request of the client was lost.
-    let asks_for_upgrade = request.head().upgrade();
+    let foreign_origin = exchange.foreign_origin(&request);
+    let around = &exchange.around;
     let answer = next.call(request).instrument(around.span.clone());
-    let answer = production_limit::scope(report.clone(), answer);
-    let is_last =
-        || asks_for_upgrade || state.as_ref().is_some_and(|state| state.draining.has_begun());
+    let answer = production_limit::scope(exchange.report.clone(), answer);
     let answer = request_id::scope(around.ids.clone(), answer).await;
     if let Some(origin) = foreign_origin {
         around.span.in_scope(|| log_foreign_origin(&origin));
     }
-    let (lost, preflight) = match answer.map(|response| (cors_error(&response), response)) {
+    match answer.map(|response| (cors_error(&response), response)) {
+        Ok((None, response)) => Ok(exchange.complete(response).await),
         // Preflights are handled before routing.
-        Ok((Some(cause), response)) => {
-            let (preflight, _) = response.into_parts();
-            if let Some(state) = &state {
-                around.span.in_scope(|| log_preflight(&cause, &preflight, &state.browsers.headers));
-            }
-            (cors::refusal(&cause).into(), Some(preflight))
-        }
-        Ok((None, mut response)) => {
-            around.span.in_scope(|| {
-                log_undocumented(&response);
-                let code = api_error(&response).map(|error| error.code);
-                log(Some(response.request()), response.status(), code, around.started);
-            });
-            if is_last() {
-                response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
-            }
-            if let Some(metrics) = &metrics {
-                count(metrics, &response, around.started);
-            }
-            around.add_headers(response.headers_mut());
-            production_limit::add_to(response.headers_mut(), &report);
-            if let Some(state) = state.filter(|_| asks_to_wait(&response)) {
-                state.hold_back().await;
-            }
-            return Ok(response.map_body(|_, body| AnswerBody::new(body.boxed(), answering)));
-        }
-        Err(error) => (error, None),
-    };
-    let mut response = around.refusal(preflight.as_ref(), &lost, metrics.as_deref());
-    production_limit::add_to(response.headers_mut(), &report);
-    if is_last() {
-        response.head_mut().set_connection_type(ConnectionType::Close);
+        Ok((Some(cause), response)) => Err(exchange.refuse_preflight(&cause, response.request())),
+        Err(error) => Err(exchange.refuse(None, error)),
     }
-    Err(InternalError::from_response(lost, response).into())
+}
+
+/// A request and its response.
+struct Exchange {
+    state: Option<web::Data<State>>,
+    around: Surroundings,
+    report: LimitReport,
+    answering: CountGuard,
+    /// actix-http ends the connection after a request for another protocol, such as the `h2c` of
+    /// Java's client, but says `upgrade`: the next request of the client was lost.
+    asks_for_upgrade: bool,
+}
+
+impl Exchange {
+    fn begin(request: &ServiceRequest) -> Self {
+        let https = request.app_data::<Https>().copied().unwrap_or(Https(false));
+        let state = request.app_data::<web::Data<State>>().cloned();
+        let around = Surroundings::of(request, state.as_ref().map(web::Data::get_ref), https);
+        let report = match state.as_ref().map(|state| state.flows.policy().limit_reports) {
+            Some(LimitReports::Always) => LimitReport::open(),
+            Some(LimitReports::FromThisMachine) if is_from_this_machine(request.head()) => {
+                LimitReport::open()
+            }
+            _ => LimitReport::default(),
+        };
+        let answering = Intake::answering(request);
+        Self { state, around, report, answering, asks_for_upgrade: request.head().upgrade() }
+    }
+
+    /// Returns the origin of a page that may not read the response. A proxy forwards that of the
+    /// application's own page.
+    fn foreign_origin(&self, request: &ServiceRequest) -> Option<String> {
+        let state = self.state.as_ref().filter(|_| !forward_auth::is_asked_at(request.path()))?;
+        state.browsers.foreign_origin(request.headers())
+    }
+
+    /// Logs and counts a response, adds its headers, and holds it back if it asks to wait.
+    async fn complete<B>(self, mut response: ServiceResponse<B>) -> ServiceResponse<AnswerBody>
+    where
+        B: MessageBody + 'static,
+    {
+        let started = self.around.started;
+        self.around.span.in_scope(|| {
+            log_undocumented(&response);
+            let code = api_error(&response).map(|error| error.code);
+            log(Some(response.request()), response.status(), code, started);
+        });
+        if let Some(state) = &self.state {
+            count(&state.metrics, &response, started);
+        }
+        self.around.add_headers(response.headers_mut());
+        self.finish(response.response_mut());
+        if let Some(state) = self.state.filter(|_| asks_to_wait(&response)) {
+            state.refusal_pause.hold_back().await;
+        }
+        response.map_body(|_, body| AnswerBody::new(body.boxed(), self.answering))
+    }
+
+    fn refuse_preflight(self, cause: &CorsError, preflight: &HttpRequest) -> Error {
+        if let Some(state) = &self.state {
+            let allowed = &state.browsers.headers;
+            self.around.span.in_scope(|| log_preflight(cause, preflight, allowed));
+        }
+        self.refuse(Some(preflight), cors::refusal(cause).into())
+    }
+
+    fn refuse(self, request: Option<&HttpRequest>, error: Error) -> Error {
+        let metrics = self.state.as_ref().map(|state| &*state.metrics);
+        let mut response = self.around.refusal(request, &error, metrics);
+        self.finish(&mut response);
+        InternalError::from_response(error, response).into()
+    }
+
+    /// Adds what depends on the connection and on the limits to a response.
+    fn finish<B>(&self, response: &mut HttpResponse<B>) {
+        production_limit::add_to(response.headers_mut(), &self.report);
+        let is_draining = self.state.as_ref().is_some_and(|state| state.draining.has_begun());
+        if self.asks_for_upgrade || is_draining {
+            response.head_mut().set_connection_type(ConnectionType::Close);
+        }
+    }
 }
 
 /// Returns whether a response is a refusal that asks its client to wait, because of a limit or of
@@ -259,13 +294,6 @@ fn log(request: Option<&HttpRequest>, status: StatusCode, code: Option<Code>, st
     } else {
         tracing::debug!(method, path, status = number, micros, "request");
     }
-}
-
-/// Returns the origin of a page that may not read the response. A proxy forwards that of the
-/// application's own page.
-fn foreign_origin(request: &ServiceRequest, state: Option<&State>) -> Option<String> {
-    let state = state.filter(|_| !forward_auth::is_asked_at(request.path()))?;
-    state.browsers.foreign_origin(request.headers())
 }
 
 /// Logs a foreign origin: the browser does not give its page a reason.

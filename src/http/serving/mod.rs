@@ -8,6 +8,7 @@ pub mod drain;
 pub mod middleware;
 mod parking;
 pub mod production_limit;
+pub mod refusal_pause;
 pub(crate) mod request_id;
 pub mod resource;
 pub mod server;

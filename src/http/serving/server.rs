@@ -5,7 +5,7 @@
 //! [`Connection`] stands between it and the socket and sends a problem document in its place.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use actix_http::{HttpService, Protocol, Request, Response};
-use actix_server::Server;
+use actix_server::{GracefulShutdownSignal, Server};
 use actix_service::{
-    IntoServiceFactory, Service as _, ServiceFactory, ServiceFactoryExt as _, fn_factory,
-    fn_service, map_config,
+    IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt as _, fn_factory, fn_service,
+    map_config,
 };
 use actix_web::Error;
 use actix_web::body::MessageBody;
@@ -116,23 +116,37 @@ where
             async move {
                 let http = Rc::new(http.await?);
                 Ok::<_, ()>(fn_service::<_, _, _, _, _, ()>(move |stream: TcpStream| {
-                    let peer = stream.peer_addr().ok();
-                    // Without it each piece of a long response would wait for the acknowledgement
-                    // of the one before, which clients delay by up to 40 ms. A failure means that
-                    // the connection is gone, which the next read notices.
-                    let _ = stream.set_nodelay(true);
                     let (http, metrics) = (Rc::clone(&http), Arc::clone(&metrics));
-                    let timeout = settings.keep_alive.saturating_sub(settings.park_after);
                     // In a box, because the task of actix-server has twice the size of its future.
-                    Box::pin(parking::serve(stream, timeout, stopping.clone(), move |socket| {
-                        let connection = Connection::of(socket, Arc::clone(&metrics), settings);
-                        http.call((connection, Protocol::Http1, peer))
-                    }))
+                    Box::pin(serve(http, stream, metrics, settings, stopping.clone()))
                 }))
             }
         })
     })?;
     Ok(server.run())
+}
+
+/// Serves the requests of one connection with `http`.
+fn serve<H>(
+    http: Rc<H>,
+    stream: TcpStream,
+    metrics: Arc<Metrics>,
+    settings: Settings,
+    stopping: GracefulShutdownSignal,
+) -> impl Future<Output = Result<(), ()>>
+where
+    H: Service<(Connection, Protocol, Option<SocketAddr>)>,
+{
+    let peer = stream.peer_addr().ok();
+    // Without it each piece of a long response would wait for the acknowledgement of the one before,
+    // which clients delay by up to 40 ms. A failure means that the connection is gone, which the
+    // next read notices.
+    let _ = stream.set_nodelay(true);
+    let timeout = settings.keep_alive.saturating_sub(settings.park_after);
+    parking::serve(stream, timeout, stopping, move |socket| {
+        let connection = Connection::of(socket, Arc::clone(&metrics), settings);
+        http.call((connection, Protocol::Http1, peer))
+    })
 }
 
 /// The connection of a client, as actix-http sees it.

@@ -29,15 +29,15 @@ fn finish(lanes: &mut Lanes, lane: &str, health: &PeerHealth, now: i64) -> bool 
 fn a_domain_gets_its_share_of_the_connections() {
     let mut lanes = lanes();
     lanes.begin("a.example");
-    assert_eq!(lanes.blocked_lanes(at(0), true), ["a.example"], "it is new");
+    assert_eq!(lanes.blocked_lanes(at(0), SlowLanes::Included), ["a.example"], "it is new");
     finish(&mut lanes, "a.example", &PeerHealth::Up, 0);
     lanes.begin("a.example");
-    assert!(lanes.blocked_lanes(at(0), true).is_empty());
+    assert!(lanes.blocked_lanes(at(0), SlowLanes::Included).is_empty());
     lanes.begin("a.example");
-    assert_eq!(lanes.blocked_lanes(at(0), true), ["a.example"]);
+    assert_eq!(lanes.blocked_lanes(at(0), SlowLanes::Included), ["a.example"]);
     assert_eq!(lanes.free_slots(at(0)), 2);
     finish(&mut lanes, "a.example", &PeerHealth::Up, 0);
-    assert!(lanes.blocked_lanes(at(0), true).is_empty());
+    assert!(lanes.blocked_lanes(at(0), SlowLanes::Included).is_empty());
 }
 
 #[test]
@@ -46,13 +46,13 @@ fn after_a_time_out_a_domain_pauses_and_is_tried_with_one_mail() {
     let slow = PeerHealth::LaneDown(Failure { backoff: SLOW, configuration: None });
     lanes.begin("slow.example");
     assert!(!finish(&mut lanes, "slow.example", &slow, 0));
-    assert_eq!(lanes.blocked_lanes(at(20), true), ["slow.example"]);
+    assert_eq!(lanes.blocked_lanes(at(20), SlowLanes::Included), ["slow.example"]);
     assert_eq!(lanes.free_slots(at(20)), 4, "others go on");
-    assert!(lanes.blocked_lanes(at(31), true).is_empty());
+    assert!(lanes.blocked_lanes(at(31), SlowLanes::Included).is_empty());
     lanes.begin("slow.example");
-    assert_eq!(lanes.blocked_lanes(at(31), true), ["slow.example"]);
+    assert_eq!(lanes.blocked_lanes(at(31), SlowLanes::Included), ["slow.example"]);
     finish(&mut lanes, "slow.example", &PeerHealth::Up, 32);
-    assert!(lanes.blocked_lanes(at(32), true).is_empty());
+    assert!(lanes.blocked_lanes(at(32), SlowLanes::Included).is_empty());
     lanes.begin("other.example");
     finish(&mut lanes, "other.example", &PeerHealth::Unknown, 5_000);
     lanes.begin("other.example");
@@ -64,8 +64,8 @@ fn after_a_time_out_a_domain_pauses_and_is_tried_with_one_mail() {
 fn slow_domains_leave_a_connection_to_the_others() {
     let mut lanes = lanes();
     let slow = PeerHealth::LaneDown(Failure { backoff: SLOW, configuration: None });
-    let blocked = |lanes: &Lanes, with_slow| {
-        let mut blocked = lanes.blocked_lanes(at(100), with_slow);
+    let blocked = |lanes: &Lanes, slow| {
+        let mut blocked = lanes.blocked_lanes(at(100), slow);
         blocked.sort();
         blocked
     };
@@ -73,14 +73,14 @@ fn slow_domains_leave_a_connection_to_the_others() {
         assert!(!lanes.begin(name));
         finish(&mut lanes, name, &slow, 0);
     }
-    assert_eq!(blocked(&lanes, false), ["a", "b", "c"]);
-    assert!(blocked(&lanes, true).is_empty());
+    assert_eq!(blocked(&lanes, SlowLanes::Excluded), ["a", "b", "c"]);
+    assert!(blocked(&lanes, SlowLanes::Included).is_empty());
     assert!(lanes.begin("a"));
-    assert_eq!(blocked(&lanes, true), ["a"]);
+    assert_eq!(blocked(&lanes, SlowLanes::Included), ["a"]);
     lanes.begin("b");
-    assert_eq!(blocked(&lanes, true), ["a", "b", "c"]);
+    assert_eq!(blocked(&lanes, SlowLanes::Included), ["a", "b", "c"]);
     finish(&mut lanes, "a", &PeerHealth::Up, 100);
-    assert_eq!(blocked(&lanes, true), ["b"], "one is left");
+    assert_eq!(blocked(&lanes, SlowLanes::Included), ["b"], "one is left");
 }
 
 #[test]
@@ -93,9 +93,11 @@ fn slow_domains_leave_the_last_slot_to_the_others() {
     for name in ["a.example", "b.example"] {
         lanes.begin(name);
     }
-    assert!(!lanes.blocked_lanes(at(100), true).contains(&"slow.example".to_owned()));
+    assert!(
+        !lanes.blocked_lanes(at(100), SlowLanes::Included).contains(&"slow.example".to_owned())
+    );
     lanes.begin("c.example");
-    assert!(lanes.blocked_lanes(at(100), true).contains(&"slow.example".to_owned()));
+    assert!(lanes.blocked_lanes(at(100), SlowLanes::Included).contains(&"slow.example".to_owned()));
     assert_eq!(lanes.free_slots(at(100)), 1);
 }
 
@@ -135,7 +137,7 @@ fn a_refusal_of_many_domains_is_reported_once() {
         lanes.begin("fine.example");
         finish(&mut lanes, "fine.example", &PeerHealth::Up, 0);
     }
-    assert_eq!(lanes.blocked_lanes(at(1), true).len(), 50);
+    assert_eq!(lanes.blocked_lanes(at(1), SlowLanes::Included).len(), 50);
     assert_eq!(lanes.free_slots(at(1)), 4);
 }
 
@@ -144,7 +146,7 @@ fn a_lost_connection_has_no_effect_on_other_domains() {
     let mut lanes = lanes();
     lanes.begin("a.example");
     finish(&mut lanes, "a.example", &PeerHealth::Unknown, 0);
-    assert!(lanes.blocked_lanes(at(0), true).is_empty());
+    assert!(lanes.blocked_lanes(at(0), SlowLanes::Included).is_empty());
     assert_eq!(lanes.free_slots(at(0)), 4);
 }
 

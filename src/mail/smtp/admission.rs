@@ -73,14 +73,19 @@ pub(super) struct Admission {
     bounds: Bounds,
     /// The number of connections that the server admits, as far as it has shown.
     admitted: usize,
+    /// The time of the last refusal, or of the last trial of one connection more.
     lowered_at: Instant,
     /// Number of connections, with those that are being opened or closed.
     open: usize,
+    /// True while one is being opened.
     is_opening: bool,
     /// Connections that the server did not admit.
     refused: u64,
+    /// Number of times that a mail got a connection: the source of [`Domain::served`].
     served: u64,
+    /// Failures that affect all domains.
     failures: Failures,
+    /// The recipient domains with mails that wait or are sent.
     domains: HashMap<String, Domain>,
 }
 
@@ -182,7 +187,7 @@ impl Admission {
             self.admitted += 1;
             self.lowered_at = now;
         }
-        if self.is_opening || self.open >= self.admitted {
+        if self.is_full() {
             return false;
         }
         self.is_opening = true;

@@ -59,7 +59,7 @@ pub(super) async fn protect(
             "TLS: the mail server answers without TLS on this port: see HALLPASS_SMTP_URL (smtps:// is \
              TLS from the start, usually port 465; smtp:// is STARTTLS, usually port 587)",
         )),
-        Err(error) if is_of_tls(&error) => {
+        Err(error) if tls_error(&error).is_some() => {
             let advice = advice(&error).map_or(String::new(), |advice| format!(". {advice}"));
             Err(configuration(&format!("TLS: {error}{advice}")))
         }
@@ -71,10 +71,6 @@ fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
-fn is_of_tls(error: &io::Error) -> bool {
-    tls_error(error).is_some()
-}
-
 /// Returns what to do about a certificate that is refused, where the error does not say it.
 fn advice(error: &io::Error) -> Option<&'static str> {
     let Some(rustls::Error::InvalidCertificate(cause)) = tls_error(error) else { return None };
@@ -83,7 +79,8 @@ fn advice(error: &io::Error) -> Option<&'static str> {
             "No certificate authority that is trusted has signed it: if a private one has, name its file \
              with ?ca= in HALLPASS_SMTP_URL",
         ),
-        // The type of this error is not that of a dependency.
+        // An error of rustls-webpki, which is no direct dependency: a second version of it would
+        // compile and never be found. Its text is the name of the variant.
         CertificateError::Other(cause) if cause.to_string() == "CaUsedAsEndEntity" => Some(
             "The mail server presents the certificate of an authority (CA:TRUE), as self-signed ones are \
              by default, and TLS accepts none for a server, not even with ?ca= in HALLPASS_SMTP_URL: give \

@@ -42,10 +42,10 @@ impl Reply {
                     _ => ReplyError::Lost(io::ErrorKind::UnexpectedEof.into()),
                 });
             }
-            let (code, is_last, text) = parse_line(&line).ok_or(ReplyError::Garbled)?;
-            lines.push(text);
-            if is_last {
-                return Ok(Self { code, lines });
+            let line = Line::parse(&line).ok_or(ReplyError::Garbled)?;
+            lines.push(line.text);
+            if line.is_last {
+                return Ok(Self { code: line.code, lines });
             }
         }
     }
@@ -107,17 +107,27 @@ fn parse_enhanced(text: &str) -> Option<(u16, u16, u16)> {
     (numbers.next().is_none() && matches!(code.0, 2 | 4 | 5)).then_some(code)
 }
 
-/// Returns the code, whether the line is the last, and the text.
-fn parse_line(line: &[u8]) -> Option<(u16, bool, String)> {
-    let line = line.trim_ascii_end();
-    let (digits, rest) = line.split_at_checked(3)?;
-    let is_code = matches!(digits[0], b'2'..=b'5') && digits.iter().all(u8::is_ascii_digit);
-    if !is_code || rest.first().is_some_and(u8::is_ascii_alphanumeric) {
-        return None;
+/// One line of a reply: `250-text`, or `250 text` for the last.
+struct Line {
+    code: u16,
+    is_last: bool,
+    text: String,
+}
+
+impl Line {
+    fn parse(line: &[u8]) -> Option<Self> {
+        let line = line.trim_ascii_end();
+        let (digits, rest) = line.split_at_checked(3)?;
+        let is_code = matches!(digits[0], b'2'..=b'5') && digits.iter().all(u8::is_ascii_digit);
+        if !is_code || rest.first().is_some_and(u8::is_ascii_alphanumeric) {
+            return None;
+        }
+        Some(Self {
+            code: digits.iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0')),
+            is_last: rest.first() != Some(&b'-'),
+            text: String::from_utf8_lossy(rest.get(1..).unwrap_or_default()).into_owned(),
+        })
     }
-    let code = digits.iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0'));
-    let text = String::from_utf8_lossy(rest.get(1..).unwrap_or_default()).into_owned();
-    Some((code, rest.first() != Some(&b'-'), text))
 }
 
 #[cfg(test)]

@@ -107,8 +107,24 @@ impl<'a> Open<'a> {
 
 impl QueryFragment<Pg> for Open<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        let Opening { session, refresh_token, device, .. } = self.opening;
-        let (user, now) = (&session.user_id.0, &self.created_at);
+        self.remember_device(&mut out)?;
+        self.forget_devices(&mut out)?;
+        self.insert_session(&mut out)?;
+        self.insert_refresh_token(&mut out)?;
+        self.record_event(&mut out)?;
+        self.end_oldest_sessions(&mut out)?;
+        self.select_result(&mut out)
+    }
+}
+
+/// The parts of the statement.
+impl Open<'_> {
+    fn user(&self) -> &i64 {
+        &self.opening.session.user_id.0
+    }
+
+    fn remember_device<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        let (user, now) = (self.user(), &self.created_at);
         out.push_sql("WITH seen AS (UPDATE known_devices SET last_seen_at = ");
         out.push_bind_param::<BigInt, _>(now)?;
         out.push_sql(" WHERE token_hash = ");
@@ -120,7 +136,7 @@ impl QueryFragment<Pg> for Open<'_> {
              remembered AS ( \
                  INSERT INTO known_devices (token_hash, user_id, created_at, last_seen_at) SELECT ",
         );
-        out.push_bind_param::<Binary, _>(&device.0)?;
+        out.push_bind_param::<Binary, _>(&self.opening.device.0)?;
         // Each cast is that of the value before.
         for (cast, value) in [("::bytea, ", user), ("::bigint, ", now), ("::bigint, ", now)] {
             out.push_sql(cast);
@@ -129,23 +145,35 @@ impl QueryFragment<Pg> for Open<'_> {
         out.push_sql(
             "::bigint WHERE NOT EXISTS (SELECT FROM seen) \
              ON CONFLICT (token_hash) DO UPDATE SET last_seen_at = excluded.last_seen_at \
-                 WHERE known_devices.user_id = excluded.user_id), \
-             forgotten AS ( \
+                 WHERE known_devices.user_id = excluded.user_id), ",
+        );
+        Ok(())
+    }
+
+    fn forget_devices<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(
+            "forgotten AS ( \
                  DELETE FROM known_devices WHERE NOT EXISTS (SELECT FROM seen) AND token_hash IN ( \
                      SELECT token_hash FROM known_devices WHERE user_id = ",
         );
-        out.push_bind_param::<BigInt, _>(user)?;
+        out.push_bind_param::<BigInt, _>(self.user())?;
         out.push_sql(" AND token_hash <> ");
-        out.push_bind_param::<Binary, _>(&device.0)?;
+        out.push_bind_param::<Binary, _>(&self.opening.device.0)?;
         out.push_sql(" ORDER BY last_seen_at DESC, token_hash LIMIT 100 OFFSET ");
         out.push_bind_param::<BigInt, _>(&self.other_devices)?;
+        out.push_sql(")), ");
+        Ok(())
+    }
+
+    fn insert_session<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        let (session, now) = (self.opening.session, &self.created_at);
         out.push_sql(
-            ")), opened AS (INSERT INTO sessions (id, user_id, amr, created_at, last_seen_at, \
+            "opened AS (INSERT INTO sessions (id, user_id, amr, created_at, last_seen_at, \
              expires_at, device, network, transport) VALUES (",
         );
         out.push_bind_param::<Text, _>(session.id.as_str())?;
         out.push_sql(", ");
-        out.push_bind_param::<BigInt, _>(user)?;
+        out.push_bind_param::<BigInt, _>(self.user())?;
         out.push_sql(", ");
         out.push_bind_param::<Text, _>(&self.amr)?;
         for time in [now, now, &self.expires_at] {
@@ -158,22 +186,33 @@ impl QueryFragment<Pg> for Open<'_> {
         }
         out.push_sql(", ");
         out.push_bind_param::<Nullable<Text>, _>(&self.transport)?;
+        out.push_sql(")), ");
+        Ok(())
+    }
+
+    fn insert_refresh_token<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
-            ")), granted AS (INSERT INTO refresh_tokens \
+            "granted AS (INSERT INTO refresh_tokens \
              (token_hash, session_id, expires_at, generation) VALUES (",
         );
-        out.push_bind_param::<Binary, _>(&refresh_token.0)?;
+        out.push_bind_param::<Binary, _>(&self.opening.refresh_token.0)?;
         out.push_sql(", ");
-        out.push_bind_param::<Text, _>(session.id.as_str())?;
+        out.push_bind_param::<Text, _>(self.opening.session.id.as_str())?;
         out.push_sql(", ");
         out.push_bind_param::<BigInt, _>(&self.refresh_expires_at)?;
+        out.push_sql(", 0)), ");
+        Ok(())
+    }
+
+    fn record_event<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        let session = self.opening.session;
         out.push_sql(
-            ", 0)), noted AS (INSERT INTO events \
+            "noted AS (INSERT INTO events \
              (user_id, at, id, kind, session_id, device, network, detail) VALUES (",
         );
-        out.push_bind_param::<BigInt, _>(user)?;
+        out.push_bind_param::<BigInt, _>(self.user())?;
         out.push_sql(", ");
-        out.push_bind_param::<BigInt, _>(now)?;
+        out.push_bind_param::<BigInt, _>(&self.created_at)?;
         for text in [
             self.event.as_str(),
             EventKind::LoggedIn.name(),
@@ -185,27 +224,39 @@ impl QueryFragment<Pg> for Open<'_> {
             out.push_sql(", ");
             out.push_bind_param::<Text, _>(text)?;
         }
-        out.push_sql(")), ended AS (UPDATE sessions SET ended_at = ");
+        out.push_sql(")), ");
+        Ok(())
+    }
+
+    fn end_oldest_sessions<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        let now = &self.created_at;
+        out.push_sql("ended AS (UPDATE sessions SET ended_at = ");
         out.push_bind_param::<BigInt, _>(now)?;
         out.push_sql(", end_reason = ");
         out.push_bind_param::<Text, _>(EndReason::TooMany.name())?;
         out.push_sql(" WHERE ended_at IS NULL AND id IN (SELECT id FROM sessions WHERE user_id = ");
-        out.push_bind_param::<BigInt, _>(user)?;
+        out.push_bind_param::<BigInt, _>(self.user())?;
         out.push_sql(" AND ended_at IS NULL AND expires_at > ");
         out.push_bind_param::<BigInt, _>(now)?;
         out.push_sql(" ORDER BY last_seen_at DESC, id DESC LIMIT 1000 OFFSET ");
         out.push_bind_param::<BigInt, _>(&self.other_sessions)?;
+        out.push_sql(") RETURNING id) ");
+        Ok(())
+    }
+
+    fn select_result<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        let (user, device) = (self.user(), &self.opening.session.device);
         out.push_sql(
-            ") RETURNING id) SELECT EXISTS (SELECT FROM seen), \
+            "SELECT EXISTS (SELECT FROM seen), \
              EXISTS (SELECT FROM sessions WHERE user_id = ",
         );
         out.push_bind_param::<BigInt, _>(user)?;
         out.push_sql("), EXISTS (SELECT FROM sessions WHERE user_id = ");
         out.push_bind_param::<BigInt, _>(user)?;
         out.push_sql(" AND device = ");
-        out.push_bind_param::<Text, _>(&session.device.label)?;
+        out.push_bind_param::<Text, _>(&device.label)?;
         out.push_sql(" AND network = ");
-        out.push_bind_param::<Text, _>(&session.device.network)?;
+        out.push_bind_param::<Text, _>(&device.network)?;
         out.push_sql("), ARRAY(SELECT id FROM ended)");
         Ok(())
     }

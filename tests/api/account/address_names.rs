@@ -167,7 +167,7 @@ on_both! {
         app.log_in(&format!("user-{id}-2"), PASSWORD).is(200);
     }
 
-    fn the_owner_of_a_renamed_account_is_told_at_an_address_that_is_not_verified(world) {
+    fn the_owner_of_a_renamed_account_is_notified_at_an_address_that_is_not_verified(world) {
         let app = world.app();
         // As an import leaves it, or staff at the Django REST adapter.
         let holder = holder(&world, &app, OWNER);
@@ -185,7 +185,7 @@ on_both! {
     }
 
     #[cfg(feature = "drf-jwt")]
-    fn the_owner_of_a_renamed_account_that_staff_made_is_told(world) {
+    fn the_owner_of_a_renamed_account_that_staff_made_is_notified(world) {
         let app = world.app();
         let root = app.superuser(&world, "root@example.com");
         let body = json!({"username": "root@example.com", "password": PASSWORD}).to_string();

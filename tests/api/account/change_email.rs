@@ -100,7 +100,7 @@ on_both! {
         ask(&tokens.access, wish(PASSWORD)).is(202);
     }
 
-    fn the_old_address_is_told_at_once_and_at_the_end(world) {
+    fn the_old_address_gets_a_notice_at_once_and_at_the_end(world) {
         let app = world.app();
         let tokens = app.person(&world, MINA);
         let (token, proof) = ask(&world, &app, &tokens.access, NEW);

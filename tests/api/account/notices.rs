@@ -41,7 +41,7 @@ fn disavowed(world: &World, app: &TestApp, link: &str) {
 }
 
 on_both! {
-    fn a_log_in_on_a_new_device_is_told(world) {
+    fn a_log_in_on_a_new_device_sends_a_notice(world) {
         let app = world.app();
         app.person(&world, MINA);
         app.log_in(MINA, PASSWORD).is(200);
@@ -112,7 +112,7 @@ on_both! {
         disavowed(&world, &app, &notice(&world, &app, 2));
     }
 
-    fn a_reset_is_told_as_a_change_of_the_password(world) {
+    fn a_reset_sends_the_notice_of_a_changed_password(world) {
         let app = world.app();
         app.person(&world, MINA);
         app.ask_reset(MINA).is(202);

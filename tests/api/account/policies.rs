@@ -58,7 +58,7 @@ on_both! {
         assert_eq!(world.count("outbox"), 0);
     }
 
-    fn a_known_address_is_told_where_it_cannot_be_hidden(world) {
+    fn a_known_address_is_refused_where_it_cannot_be_hidden(world) {
         for settings in [OPTIONAL, NONE] {
             let email = format!("{}@example.com", settings[0].1);
             let app = world.app_with(&settings);

@@ -103,7 +103,7 @@ on_both! {
         assert_eq!(app.me(&tokens.access).json()["username"], MINA);
     }
 
-    fn all_faulty_fields_are_told_at_once(world) {
+    fn all_faulty_fields_are_refused_at_once(world) {
         let app = world.app();
         let tokens = app.person(&world, MINA);
         let wrong = json!({

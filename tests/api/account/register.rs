@@ -156,7 +156,7 @@ on_both! {
         assert!(world.mails_so_far("nobody@example.com").is_empty());
     }
 
-    fn a_known_address_is_answered_like_a_new_one_and_its_owner_is_told(world) {
+    fn a_known_address_is_answered_like_a_new_one_and_its_owner_gets_a_mail(world) {
         let app = world.app();
         app.person(&world, MINA);
         let body = |email: &str| json!({"email": email, "password": "another password"});

@@ -177,7 +177,7 @@ on_both! {
         }
     }
 
-    fn names_and_addresses_that_are_taken_are_told_to_staff(world) {
+    fn names_and_addresses_that_are_taken_are_refused_to_staff(world) {
         let app = world.app();
         let admin = app.staff(&world, ADMIN);
         let body = json!({"email": MINA, "username": "mina", "password": PASSWORD});

@@ -81,7 +81,7 @@ on_both! {
         }
     }
 
-    fn only_a_hash_of_a_key_is_stored_and_it_is_told_once(world) {
+    fn only_a_hash_of_a_key_is_stored_and_the_key_is_returned_once(world) {
         let app = world.app();
         let (root, _, id, key) = scene(&world, &app, &["revoke", "users:read"]);
         let keys = list(&app, &root);

@@ -70,7 +70,7 @@ fn unreadable(answer: &Answer, origin: &str) {
 }
 
 on_both! {
-    fn an_allowed_page_is_told_beforehand_what_it_may(world) {
+    fn a_preflight_of_an_allowed_page_lists_methods_and_headers(world) {
         let app = world.app_with(&SETTINGS);
         for origin in [FRONT_END, "http://127.0.0.1:5173"] {
             for (path, method) in [

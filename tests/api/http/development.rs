@@ -74,7 +74,7 @@ on_both! {
 }
 
 #[test]
-fn a_query_that_cannot_be_read_is_told() {
+fn a_query_that_cannot_be_read_is_refused_with_its_field() {
     let world = World::sqlite();
     let app = world.app();
     for (query, field, code) in [

@@ -49,7 +49,7 @@ on_both! {
         assert_eq!(app.metric(other), 1.0);
     }
 
-    fn the_age_of_what_is_known_of_ended_sessions_is_told(world) {
+    fn the_age_of_the_revocation_list_is_a_metric(world) {
         let app = world.app();
         assert!(app.metric("hallpass_revocations_age_seconds") < 2.0);
         world.alter("ALTER TABLE sessions RENAME TO hidden");
@@ -129,7 +129,7 @@ on_both! {
         assert!(app.metric("hallpass_hash_wait_seconds_count") >= 8.0);
     }
 
-    fn keys_pool_and_process_are_told(world) {
+    fn keys_pool_and_process_have_metrics(world) {
         let app = world.app();
         world.advance(SECOND * 100);
         let text = String::from_utf8(app.get("/metrics").is(200).body).unwrap();
@@ -168,7 +168,7 @@ on_both! {
         assert!((told - expected).abs() < 60.0, "{told} is not {expected}");
     }
 
-    fn without_the_queue_of_mail_the_rest_is_told(world) {
+    fn the_other_metrics_are_there_without_the_queue_of_mail(world) {
         let app = world.app();
         world.alter("ALTER TABLE outbox RENAME TO hidden");
         let text = String::from_utf8(app.get("/metrics").is(200).body).unwrap();

@@ -3,6 +3,7 @@
 //! middleware.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -10,11 +11,14 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use hallpass::app::build_flows;
 use hallpass::clock::SystemClock;
-use hallpass::http::blocking::{ResponseTimes, State};
+use hallpass::http::blocking::Blocking;
 use hallpass::http::browsers::{Browsers, Origins};
 use hallpass::http::metrics::Metrics;
 use hallpass::http::serving::cors;
+use hallpass::http::serving::drain::Draining;
 use hallpass::http::serving::middleware::{Https, catch_panic, surround};
+use hallpass::http::serving::refusal_pause::RefusalPause;
+use hallpass::http::state::State;
 
 use crate::api::http::security_headers::assert_guarded;
 use crate::support::cookies::FRONT_END;
@@ -31,10 +35,17 @@ fn with_a_service_that_panics(test: impl FnOnce(SocketAddr)) {
         headers: Vec::new(),
         same_site: actix_web::cookie::SameSite::Strict,
     };
-    let metrics = Metrics::new(std::iter::empty());
-    let times =
-        ResponseTimes { limit: Duration::from_secs(60), refusal_pause: Duration::from_secs(0) };
-    let state = web::Data::new(State::new(flows, "Hallpass", browsers, &[], times, metrics));
+    let state = web::Data::new(State {
+        flows,
+        service_name: "Hallpass".to_owned(),
+        browsers,
+        trusted_proxies: Vec::new(),
+        metrics: Arc::new(Metrics::new(std::iter::empty())),
+        draining: Draining::default(),
+        blocking: Blocking::new(Duration::from_secs(60)),
+        refusal_pause: RefusalPause::new(Duration::ZERO),
+        has_ignored_header: AtomicBool::new(false),
+    });
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (tell, told) = mpsc::channel();

@@ -207,7 +207,7 @@ fn every_request_has_an_id_of_its_own() {
 }
 
 #[test]
-fn browsers_are_told_to_stay_with_https_where_there_is_https() {
+fn responses_tell_browsers_to_stay_with_https_where_there_is_https() {
     let world = World::sqlite();
     let plain = world.app().get("/healthz");
     assert_eq!(plain.header("strict-transport-security"), None);

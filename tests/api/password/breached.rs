@@ -147,7 +147,7 @@ fn start_with_a_certificate_of_its_own() -> Option<(SocketAddr, Receiver<bool>)>
 }
 
 #[test]
-fn a_collection_that_cannot_prove_its_name_is_told_nothing() {
+fn a_collection_that_cannot_prove_its_name_receives_nothing() {
     let Some((address, was_read)) = start_with_a_certificate_of_its_own() else { return };
     let url = format!("https://localhost:{}/range", address.port());
     let settings = BreachedPasswordsSettings { url, timeout: Duration::from_secs(5) };

@@ -15,7 +15,7 @@ fn faults(faults: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 on_both! {
-    fn a_password_that_the_policy_refuses_is_told_why(world) {
+    fn a_password_that_the_policy_refuses_has_a_code_for_the_cause(world) {
         let app = world.app();
         for (password, code) in [
             ("seven77", "too_short"),
@@ -79,7 +79,7 @@ on_both! {
         assert_eq!(faults.len(), 20);
     }
 
-    fn all_faulty_fields_are_told_at_once(world) {
+    fn all_faulty_fields_are_refused_at_once(world) {
         let app = world.app();
         let answer = app.post("/v1/register", &json!({
             "email": "nobody", "password": "short", "username": "a@b", "locale": "!", "emial": 1,

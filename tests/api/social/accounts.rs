@@ -289,7 +289,7 @@ on_both! {
         assert_eq!(site.log_in("mina").is(200).tokens().user_id(), mina.user_id());
     }
 
-    fn a_new_device_of_a_social_log_in_is_told_like_any_other(world) {
+    fn a_new_device_of_a_social_log_in_sends_a_notice_like_any_other(world) {
         let site = Site::new(&world);
         site.log_in("mina").is(200);
         let flow = site.start("test");

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use hallpass::domain::{Email, JobId, LeaseId, Locale};
 use hallpass::store::jobs::backlog::{self, Retryable};
 use hallpass::store::jobs::lease::{self, Conclusion, Deferral, Lease};
-use hallpass::store::jobs::{self, Claim, ClaimedJob, DueJobs, NewJob};
+use hallpass::store::jobs::{self, Claim, ClaimOrder, ClaimedJob, DueJobs, NewJob};
 use hallpass::store::outbox::{self, MailKind, NewMail, QueuedMail, Selection};
 use hallpass::store::{Conn, Db, Error, Result};
 
@@ -40,7 +40,7 @@ fn claim(token: &str, limit: i64, now: i64, until: i64) -> Claim {
         due: due(&[], now),
         lease: LeaseId(token.to_owned()),
         limit,
-        retries_first: false,
+        order: ClaimOrder::FreshFirst,
         until: at(until),
     }
 }
@@ -252,7 +252,7 @@ on_both! {
         order_at(&db, "new@example.com", 150);
         assert_eq!(claim_jobs(&db, claim("c", 1, 200, 220))[0].job.created_at, at(150));
         order_at(&db, "newer@example.com", 160);
-        let turn = Claim { retries_first: true, ..claim("d", 1, 200, 220) };
+        let turn = Claim { order: ClaimOrder::DeferredFirst, ..claim("d", 1, 200, 220) };
         assert_eq!(claim_jobs(&db, turn)[0].job.id, waited[0]);
         let rest = ["e", "f", "g"].map(|token| {
             claim_jobs(&db, claim(token, 1, 200, 220)).remove(0).job.created_at

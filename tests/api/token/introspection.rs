@@ -45,7 +45,7 @@ fn scene(world: &World, app: &TestApp) -> (Tokens, String) {
 }
 
 on_both! {
-    fn an_active_access_token_is_told_with_its_claims(world) {
+    fn an_active_access_token_is_described_by_its_claims(world) {
         let app = world.app();
         let (mina, key) = scene(&world, &app);
         let answer = introspect(&app, &key, &mina.access);
@@ -55,7 +55,7 @@ on_both! {
         assert_eq!(answer, expected);
     }
 
-    fn an_active_refresh_token_is_told_and_stays_unused(world) {
+    fn an_active_refresh_token_is_described_and_stays_unused(world) {
         let app = world.app();
         let (mina, key) = scene(&world, &app);
         let answer = introspect(&app, &key, &mina.refresh);
@@ -128,7 +128,7 @@ on_both! {
         post(&app, "/v1/introspect", Some(&bearer), &form).refused(400, "malformed_request");
     }
 
-    fn without_a_key_of_that_scope_nothing_is_told(world) {
+    fn a_request_without_a_key_of_that_scope_is_refused(world) {
         let app = world.app();
         let (mina, _) = scene(&world, &app);
         let root = app.log_in("root@example.com", PASSWORD).is(200).tokens();

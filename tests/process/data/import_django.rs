@@ -340,7 +340,7 @@ on_both! {
 }
 
 #[test]
-fn a_database_of_something_else_is_told_and_none_is_made() {
+fn a_database_of_something_else_is_refused_and_none_is_made() {
     let target = Target::on_sqlite();
     let file = target.setup.folder().join("nothing.sqlite3");
     let from = format!("sqlite://{}", file.display());
@@ -574,7 +574,7 @@ on_both! {
 }
 
 on_both! {
-    fn a_null_in_a_table_of_allauth_is_told_with_its_row_and_column(setup) {
+    fn a_null_in_a_table_of_allauth_is_refused_with_its_row_and_column(setup) {
         let target = &Target::from(setup);
         let site = &target.site(Tables::Plain);
         for table in [
@@ -630,7 +630,7 @@ on_both! {
 }
 
 on_both! {
-    fn a_time_that_is_no_date_of_python_is_told_with_its_row_and_column(setup) {
+    fn a_time_that_is_no_date_of_python_is_refused_with_its_row_and_column(setup) {
         let target = &Target::from(setup);
         let site = &target.site(Tables::Plain);
         let times = ["infinity", "-infinity", "294276-12-31 00:00:00", "10000-01-01 00:00:00"];
@@ -696,7 +696,7 @@ fn times_in_a_sqlite_site_may_have_a_time_zone() {
 }
 
 #[test]
-fn what_cannot_be_read_is_told_with_its_row_and_column() {
+fn what_cannot_be_read_is_refused_with_its_row_and_column() {
     let (target, site) = (Target::on_sqlite(), Site::on_sqlite(Tables::Plain));
     site.add(40, "broken", "", "!");
     site.execute("UPDATE auth_user SET username = CAST(x'62ff72' AS TEXT) WHERE id = 40");

@@ -127,7 +127,7 @@ fn each_refusal_has_a_line_with_its_id_and_a_flood_of_one_hides_no_other() {
 }
 
 #[test]
-fn a_start_that_fails_is_told_in_the_format_of_the_log() {
+fn a_start_that_fails_is_logged_in_the_format_of_the_log() {
     let down = "postgres://u:hunter2@127.0.0.1:1/d";
     for (name, value, told) in [
         ("HALLPASS_BCRYPT_COST", "99", "HALLPASS_BCRYPT_COST: "),
@@ -148,7 +148,7 @@ fn a_start_that_fails_is_told_in_the_format_of_the_log() {
 }
 
 #[test]
-fn a_forwarded_header_that_is_ignored_is_told_once() {
+fn a_forwarded_header_that_is_ignored_is_logged_once() {
     for (proxies, header, warns) in [
         ("", "X-Forwarded-For: 203.0.113.77\r\n", true),
         ("10.0.0.0/8", "X-Forwarded-For: 203.0.113.77\r\n", true),
@@ -194,7 +194,7 @@ fn a_production_without_the_setting_of_proxies_is_warned() {
 }
 
 #[test]
-fn a_refused_preflight_is_told_with_the_headers_and_the_setting() {
+fn a_refused_preflight_is_logged_with_the_headers_and_the_setting() {
     let setup = in_json(Setup::on_sqlite());
     let setup = setup
         .with("HALLPASS_CORS_ORIGINS", "https://app.test")

@@ -213,7 +213,7 @@ fn told(service: &Service) -> usize {
 }
 
 #[test]
-fn a_fault_in_the_configuration_is_told_once_and_shown_by_doctor() {
+fn a_fault_in_the_configuration_is_logged_once_and_shown_by_doctor() {
     let (setup, port) = with_mail_server_to_come();
     let setup = setup.with("HALLPASS_BCRYPT_COST", "10");
     let Some(refusing) = SmtpServer::start_on(port, Mode::PLAIN.fault("relay-denied")) else {

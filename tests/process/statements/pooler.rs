@@ -93,7 +93,7 @@ fn three_instances_do_the_main_job_and_start_again() {
 }
 
 #[test]
-fn prepared_statements_that_a_pooler_loses_are_told_with_the_setting() {
+fn prepared_statements_that_a_pooler_loses_are_reported_with_the_setting() {
     let Some((_cluster, _pooler, setup)) = behind_a_pooler(FEW_SERVER_PROCESSES) else { return };
     let setup = setup.with("HALLPASS_DATABASE_PREPARED_STATEMENTS", "on");
     let admin = ["create-superuser", "--username", "admin", "--password", PASSWORD];
@@ -106,7 +106,7 @@ fn prepared_statements_that_a_pooler_loses_are_told_with_the_setting() {
 }
 
 #[test]
-fn a_lock_that_a_session_left_behind_is_told_and_hinders_no_start_without_migrations() {
+fn a_lock_that_a_session_left_behind_is_logged_and_hinders_no_start_without_migrations() {
     let Some((cluster, _pooler, setup)) = behind_a_pooler(FEW_SERVER_PROCESSES) else { return };
     let mut left = PgConnection::establish(&cluster.url()).unwrap();
     left.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})")).unwrap();

@@ -70,10 +70,19 @@ pub fn email(fields: &Fields) -> Result<Option<String>, Faults> {
     Ok(Some(text.content))
 }
 
-/// Returns a flag; `None` if the field is absent. In a form an absent flag is false, except in a
-/// partial update (`partial`).
-pub fn flag(fields: &Fields, name: &str, partial: bool) -> Result<Option<bool>, Faults> {
-    let by_default = (fields.from_form && !partial).then_some(false);
+/// Part of an account that a request sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All fields: one that is required must be there (POST, PUT).
+    Whole,
+    /// Some fields: an absent one is neither a fault nor set to its default (PATCH).
+    Partial,
+}
+
+/// Returns a flag; `None` if the field is absent. In a form of a whole account, an absent flag is
+/// false.
+pub fn flag(fields: &Fields, name: &str, extent: Extent) -> Result<Option<bool>, Faults> {
+    let by_default = (fields.from_form && extent == Extent::Whole).then_some(false);
     let Some(value) = fields.values.get(name) else { return Ok(by_default) };
     let known = match value {
         Value::Null => return Err(one(NULL)),
@@ -308,7 +317,7 @@ mod tests {
 
     #[test]
     fn a_flag_takes_the_words_of_forms() {
-        let check = |value| flag(&json("is_staff", value), "is_staff", false);
+        let check = |value| flag(&json("is_staff", value), "is_staff", Extent::Whole);
         assert_eq!(check(Value::text("Yes")), Ok(Some(true)));
         assert_eq!(check(Value::Number(Number::from_json("0.0"))), Ok(Some(false)));
         for bad in [Value::text("yEs"), Value::text(""), Value::Composite] {
@@ -319,9 +328,9 @@ mod tests {
 
     #[test]
     fn a_form_without_a_flag_means_false_unless_it_is_partial() {
-        assert_eq!(flag(&form("token", ""), "is_staff", false), Ok(Some(false)));
-        assert_eq!(flag(&form("token", ""), "is_staff", true), Ok(None));
-        assert_eq!(flag(&form("is_staff", ""), "is_staff", false), Ok(None));
-        assert_eq!(flag(&json("token", Value::Null), "is_staff", false), Ok(None));
+        assert_eq!(flag(&form("token", ""), "is_staff", Extent::Whole), Ok(Some(false)));
+        assert_eq!(flag(&form("token", ""), "is_staff", Extent::Partial), Ok(None));
+        assert_eq!(flag(&form("is_staff", ""), "is_staff", Extent::Whole), Ok(None));
+        assert_eq!(flag(&json("token", Value::Null), "is_staff", Extent::Whole), Ok(None));
     }
 }

@@ -5,12 +5,12 @@ use utoipa::ToSchema;
 
 use crate::domain::{Email, PlainPassword};
 use crate::flows::Flows;
-use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::bearer::Bearer;
 use crate::http::request::body::{Body, Fields, Json};
 use crate::http::request::client::Client;
 use crate::http::schema::EmailAddress;
+use crate::http::state::State;
 use crate::http::v1::account::register::VerificationSent;
 
 /// A change of the e-mail address.

@@ -4,11 +4,11 @@ use actix_web::{HttpResponse, web};
 use utoipa::ToSchema;
 
 use crate::domain::PlainPassword;
-use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::bearer::Bearer;
 use crate::http::request::body::{Body, Fields, Json};
 use crate::http::request::client::Client;
+use crate::http::state::State;
 
 /// Re-authentication of the owner.
 #[derive(ToSchema)]

@@ -12,11 +12,11 @@ use utoipa::ToSchema;
 
 use crate::domain::{self, Challenge, EndReason, KnownDevice, Registration, User, UtcTime};
 use crate::flows::{Claims, ExportEntries, ExportPage, ExportPosition, MailLine};
-use crate::http::blocking::State;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::request::bearer::Bearer;
 use crate::http::request::client::Client;
+use crate::http::state::State;
 use crate::http::v1::account::me::Profile;
 use crate::http::v1::account::user::Account;
 use crate::http::v1::event::Event;

@@ -2,10 +2,10 @@
 
 use actix_web::web;
 
-use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::bearer::Bearer;
 use crate::http::request::body::Query;
+use crate::http::state::State;
 use crate::http::v1::event::{Event, Events, EventsQuery, Page};
 
 #[utoipa::path(

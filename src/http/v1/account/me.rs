@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::domain::User;
-use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::bearer::Bearer;
+use crate::http::state::State;
 use crate::http::v1::time::rfc3339;
 
 /// The user's own account.

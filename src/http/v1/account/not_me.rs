@@ -4,10 +4,10 @@ use actix_web::{HttpResponse, web};
 use utoipa::ToSchema;
 
 use crate::domain::PlainToken;
-use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::body::{Body, Fields, Json};
 use crate::http::request::client::Client;
+use crate::http::state::State;
 
 /// The link of a security notice.
 #[derive(ToSchema)]

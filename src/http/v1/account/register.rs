@@ -7,11 +7,11 @@ use utoipa::ToSchema;
 
 use crate::domain::{Email, Locale, PlainPassword, PlainToken, Transport, Username};
 use crate::flows::{self, PendingVerification};
-use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::body::{Body, Fields, Json};
 use crate::http::request::client::Client;
 use crate::http::schema::{ChosenUsername, EmailAddress, LocaleTag, NewPassword};
+use crate::http::state::State;
 use crate::http::v1::token::token_pair::TokenPair;
 
 /// A request for a new account.
@@ -175,7 +175,7 @@ pub async fn handle(
     Json(body): Json<RegisterRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let transport = Transport::wanted(body.use_cookie);
-    state.browsers.check(&request, transport == Transport::Cookie)?;
+    state.browsers.check(&request, transport)?;
     let locale = body.locale.unwrap_or_else(|| accepted_locale(&request));
     let RegisterRequest { email, password, username, .. } = body;
     let order = flows::RegisterRequest { email, password, username, locale, device, transport };

@@ -6,12 +6,12 @@ use utoipa::ToSchema;
 
 use crate::domain::{Fault, Locale, Username};
 use crate::flows::{MetadataChange, ProfileChanges};
-use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::bearer::Bearer;
 use crate::http::request::body::{Body, Fields, Json};
 use crate::http::request::client::Client;
 use crate::http::schema::{ChosenUsername, LocaleTag};
+use crate::http::state::State;
 use crate::http::v1::account::me::Profile;
 
 /// Changes of the account (a JSON merge patch, RFC 7396): a missing member is kept, null removes.

@@ -6,12 +6,12 @@ use utoipa::ToSchema;
 
 use crate::domain::{PlainPassword, PlainToken, Transport, parse_code};
 use crate::flows::{Flows, Proof};
-use crate::http::blocking::State;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::request::body::{Body, Fields, Json};
 use crate::http::request::client::Client;
 use crate::http::schema::MailCode;
+use crate::http::state::State;
 use crate::http::v1::token::token_pair::TokenPair;
 
 /// The code of the mail, from the browser that registered.
@@ -148,7 +148,7 @@ pub async fn handle(
     Json(VerificationRequest { proof, use_cookie }): Json<VerificationRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let transport = Transport::wanted(use_cookie);
-    state.browsers.check(&request, transport == Transport::Cookie)?;
+    state.browsers.check(&request, transport)?;
     let verify = move |flows: &Flows| flows.verify_email(proof, Some(transport), &device);
     let verified = state.run(verify).await?;
     let mut answer = HttpResponse::Ok();

@@ -9,11 +9,11 @@ use utoipa::ToSchema;
 
 use crate::domain::{ApiKey, Fault, Length, PlainPassword, Scope};
 use crate::flows::{self, Flows, NewApiKey};
-use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::bearer::Bearer;
 use crate::http::request::body::{Body, Fields, Json};
 use crate::http::request::client::Client;
+use crate::http::state::State;
 use crate::http::v1::api_keys::item::{ApiKeyItem, RequestedScope};
 
 /// Shortest lifetime of a key, in seconds.

@@ -3,10 +3,10 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::domain::ApiKeyId;
-use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::bearer::Bearer;
 use crate::http::request::client::Client;
+use crate::http::state::State;
 
 #[utoipa::path(
     delete,

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::domain::{ChallengeKind, DomainPattern, Language, Metadata};
 use crate::flows::{EmailVerification, VerifyEmailProof};
-use crate::http::blocking::State;
+use crate::http::state::State;
 use crate::http::v1::password::password_policy::PublicPolicy;
 use crate::http::v1::social::provider::SocialProvider;
 
@@ -92,7 +92,7 @@ fn shown(domains: &[DomainPattern]) -> Vec<String> {
 pub async fn handle(state: web::Data<State>) -> web::Json<PublicConfig> {
     let policy = state.flows.policy();
     web::Json(PublicConfig {
-        service_name: state.service_name.to_string(),
+        service_name: state.service_name.clone(),
         issuer: state.flows.issuer().to_owned(),
         audience: state.flows.audiences().to_vec(),
         email_verification: match policy.email_verification {

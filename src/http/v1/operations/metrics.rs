@@ -7,7 +7,7 @@ use actix_web::{HttpResponse, web};
 use tokio::time::timeout;
 
 use crate::flows::Flows;
-use crate::http::blocking::State;
+use crate::http::state::State;
 
 /// The version of the text format.
 const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";

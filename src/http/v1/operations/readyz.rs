@@ -5,8 +5,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::flows::Readiness;
-use crate::http::blocking::State;
 use crate::http::error::{ApiError, Components};
+use crate::http::state::State;
 
 /// Readiness of the service.
 #[derive(Serialize, ToSchema)]

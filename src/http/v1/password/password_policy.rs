@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{PasswordPolicy, PlainPassword};
-use crate::http::blocking::State;
+use crate::http::state::State;
 
 /// The password policy, for display in a form. It has no rules about kinds of characters.
 #[derive(Serialize, ToSchema)]

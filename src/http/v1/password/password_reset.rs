@@ -5,11 +5,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::Email;
-use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::body::{Body, Fields, Json};
 use crate::http::request::client::Client;
 use crate::http::schema::EmailAddress;
+use crate::http::state::State;
 use crate::http::v1::account::register::accepted_locale;
 
 /// A request to reset a forgotten password.

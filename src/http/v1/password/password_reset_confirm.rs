@@ -6,11 +6,11 @@ use utoipa::ToSchema;
 
 use crate::domain::{Email, PlainPassword, PlainToken, parse_code};
 use crate::flows::{Flows, ResetProof};
-use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::body::{Body, Fields, Json};
 use crate::http::request::client::Client;
 use crate::http::schema::{EmailAddress, MailCode, NewPassword};
+use crate::http::state::State;
 
 /// The link of the mail.
 #[derive(ToSchema)]

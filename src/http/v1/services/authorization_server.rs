@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 
-use crate::http::blocking::State;
+use crate::http::state::State;
 use crate::http::v1::services::discovery::{self, ServerMetadata};
 
 #[utoipa::path(

@@ -9,11 +9,11 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::domain::{Email, Username};
 use crate::flows::{Claims, VerifiedToken};
-use crate::http::blocking::State;
 use crate::http::browsers::access_cookie;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::request::bearer;
+use crate::http::state::State;
 
 /// Path of forward authentication. Some proxies (Envoy) send the method of the original request and
 /// append its path, so every method and every path below is answered.

@@ -6,9 +6,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::flows::{ActiveRefreshToken, Introspection};
-use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::service_credentials::Presented;
+use crate::http::state::State;
 use crate::http::v1::services::token_request::{TokenParameters, TokenRequest};
 
 /// The state of a token (RFC 7662 section 2.2). An active access token has all of its claims here.

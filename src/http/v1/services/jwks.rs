@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::blocking::State;
+use crate::http::state::State;
 
 /// The public keys that validate access tokens (RFC 7517). Empty with HS256, where the key is a
 /// shared secret.

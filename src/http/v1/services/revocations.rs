@@ -8,10 +8,10 @@ use utoipa::ToSchema;
 
 use crate::domain::{EndedSession, Fault, UserId, UtcTime};
 use crate::flows::{Ended, Flows};
-use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::body::{Body, Fields, Query};
 use crate::http::serving::slices;
+use crate::http::state::State;
 
 /// The parsed query.
 pub struct Since(Option<UtcTime>);

@@ -2,9 +2,9 @@
 
 use actix_web::{HttpResponse, web};
 
-use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::service_credentials::Presented;
+use crate::http::state::State;
 use crate::http::v1::services::token_request::{TokenParameters, TokenRequest};
 
 #[utoipa::path(

@@ -2,10 +2,10 @@
 
 use actix_web::{HttpResponse, web};
 
-use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::bearer::Bearer;
 use crate::http::request::client::Client;
+use crate::http::state::State;
 
 #[utoipa::path(
     delete,

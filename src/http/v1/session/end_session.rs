@@ -3,11 +3,11 @@
 use actix_web::{HttpResponse, web};
 
 use crate::domain::SessionId;
-use crate::http::blocking::State;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::request::bearer::Bearer;
 use crate::http::request::client::Client;
+use crate::http::state::State;
 
 #[utoipa::path(
     delete,

@@ -4,9 +4,9 @@ use actix_web::web;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::bearer::Bearer;
+use crate::http::state::State;
 use crate::http::v1::session::item::Session;
 
 /// The open sessions of the user.

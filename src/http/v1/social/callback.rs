@@ -5,8 +5,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::domain::PlainToken;
 use crate::flows::{Flows, ProviderResponse};
-use crate::http::blocking::State;
 use crate::http::error::ApiError;
+use crate::http::state::State;
 
 /// Parameters that a provider adds to the redirect URI. Further parameters are ignored (RFC 6749
 /// section 4.1.2).

@@ -3,12 +3,12 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa::ToSchema;
 
-use crate::http::blocking::State;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::request::body::{MAX_BODY, collect};
 use crate::http::request::form::is_form;
 use crate::http::serving::backpressure::Intake;
+use crate::http::state::State;
 use crate::http::v1::social::callback::redirect;
 
 /// Parameters of a provider with `response_mode=form_post`. Further fields are ignored: the `user`

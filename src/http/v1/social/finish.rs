@@ -5,13 +5,13 @@ use utoipa::ToSchema;
 
 use crate::domain::{Email, Fault, FlowToken, Length, Locale, PlainToken, Transport};
 use crate::flows::{self, FinishRequest, FinishedFlow, LoginContext};
-use crate::http::blocking::State;
 use crate::http::browsers::device_cookie;
 use crate::http::error::ApiError;
 use crate::http::request::bearer::OptionalBearer;
 use crate::http::request::body::{Body, Fields, Json};
 use crate::http::request::client::Client;
 use crate::http::schema::{EmailAddress, LocaleTag};
+use crate::http::state::State;
 use crate::http::v1::account::register::{Registered, VerificationSent, accepted_locale};
 use crate::http::v1::social::finished::SocialFinished;
 
@@ -115,7 +115,7 @@ pub async fn handle(
         claims,
     };
     let transport = finish.transport();
-    state.browsers.check(&request, transport == Transport::Cookie)?;
+    state.browsers.check(&request, transport)?;
     match state.run(move |flows| flows.finish_social_flow(&finish)).await? {
         FinishedFlow::Entered(registered) => Ok(respond(&state, transport, registered).await),
         FinishedFlow::Linked => Ok(HttpResponse::Ok().json(SocialFinished::LINKED)),

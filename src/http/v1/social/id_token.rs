@@ -5,11 +5,11 @@ use utoipa::ToSchema;
 
 use crate::domain::{Email, Locale, PlainToken, Transport};
 use crate::flows::{IdTokenRequest, LoginContext};
-use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::body::{Body, Fields, Json, MAX_BODY};
 use crate::http::request::client::Client;
 use crate::http::schema::{EmailAddress, LocaleTag};
+use crate::http::state::State;
 use crate::http::v1::account::register::{Registered, accepted_locale};
 use crate::http::v1::social::finish::{bounded, respond};
 
@@ -73,7 +73,7 @@ pub async fn handle(
     provider: web::Path<String>,
     Json(body): Json<SocialTokenRequest>,
 ) -> Result<HttpResponse, ApiError> {
-    state.browsers.check(&request, false)?;
+    state.browsers.check(&request, Transport::Body)?;
     let log_in = IdTokenRequest {
         provider: provider.into_inner(),
         id_token: body.id_token,

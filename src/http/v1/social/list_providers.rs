@@ -4,7 +4,7 @@ use actix_web::web;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::blocking::State;
+use crate::http::state::State;
 use crate::http::v1::social::provider::SocialProvider;
 
 /// The configured providers.

@@ -6,11 +6,11 @@ use utoipa::ToSchema;
 
 use crate::domain::{Fault, Length, Transport};
 use crate::flows;
-use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::bearer::OptionalBearer;
 use crate::http::request::body::{Body, Fields, Json};
 use crate::http::request::client::Client;
+use crate::http::state::State;
 
 /// Limit of the URL of a page, in bytes.
 const MAX_URL: usize = 2048;
@@ -76,7 +76,7 @@ pub async fn handle(
     Json(SocialStartRequest { return_to, use_cookie }): Json<SocialStartRequest>,
 ) -> Result<web::Json<SocialStarted>, ApiError> {
     let transport = Transport::wanted(use_cookie);
-    state.browsers.check(&request, transport == Transport::Cookie)?;
+    state.browsers.check(&request, transport)?;
     let provider = provider.into_inner();
     let start = flows::StartRequest { provider, return_to, transport, device, claims };
     let started = state.run(move |flows| flows.start_social_flow(start)).await?;

@@ -81,26 +81,39 @@ impl FromRequest for JsonOrForm {
     }
 }
 
+/// The refresh token of a request.
+pub struct PresentedTokens {
+    /// The token; none if the cookie is missing, several if there are several cookies of that name.
+    pub tokens: Vec<PlainToken>,
+    /// The transport of the request, which the response uses too.
+    pub transport: Transport,
+}
+
 impl RefreshTokenBody {
-    /// Returns the token and its transport; none if the cookie is missing, several if there are
-    /// several cookies of that name. The response uses the transport of the request.
+    /// Returns the token of the body or of the cookie.
+    ///
+    /// # Errors
+    /// The page may not use the cookie, or there is a token in the body in cookie mode, or none at
+    /// all.
     pub fn presented(
         self,
         request: &HttpRequest,
         browsers: &Browsers,
-    ) -> Result<(Vec<PlainToken>, Transport), ApiError> {
-        let wants_cookie = self.use_cookie == Some(true);
-        browsers.check(request, wants_cookie)?;
+    ) -> Result<PresentedTokens, ApiError> {
+        let wanted = Transport::wanted(self.use_cookie);
+        browsers.check(request, wanted)?;
         let fault = |fault| ApiError::invalid(vec![FieldFault::new("refresh_token", fault)]);
         let in_cookies = refresh_cookies(request);
         match self.refresh_token {
-            Some(_) if wants_cookie => {
+            Some(_) if wanted == Transport::Cookie => {
                 let both = "refresh_token and use_cookie exclude each other: send one of them.";
                 Err(fault(Fault::InvalidFormat).with_detail(both))
             }
-            Some(token) => Ok((vec![token], Transport::Body)),
-            None if in_cookies.is_empty() && !wants_cookie => Err(fault(Fault::Required)),
-            None => Ok((in_cookies, Transport::Cookie)),
+            Some(token) => Ok(PresentedTokens { tokens: vec![token], transport: Transport::Body }),
+            None if in_cookies.is_empty() && wanted == Transport::Body => {
+                Err(fault(Fault::Required))
+            }
+            None => Ok(PresentedTokens { tokens: in_cookies, transport: Transport::Cookie }),
         }
     }
 }

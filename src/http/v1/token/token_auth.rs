@@ -5,11 +5,11 @@ use utoipa::ToSchema;
 
 use crate::domain::{Fault, Length, PlainPassword, PlainToken, Transport, trim_typed};
 use crate::flows::{Flows, LogInOutcome, LoginContext};
-use crate::http::blocking::State;
 use crate::http::browsers::device_cookie;
 use crate::http::error::ApiError;
 use crate::http::request::body::{Body, Fields, Json};
 use crate::http::request::client::Client;
+use crate::http::state::State;
 use crate::http::v1::token::token_pair::TokenPair;
 
 /// User name or e-mail address, and password.
@@ -71,7 +71,7 @@ pub async fn handle(
 ) -> Result<HttpResponse, ApiError> {
     let TokenAuthRequest { username, password, use_cookie, device_token } = body;
     let transport = Transport::wanted(use_cookie);
-    state.browsers.check(&request, transport == Transport::Cookie)?;
+    state.browsers.check(&request, transport)?;
     let device_token = device_token.or_else(|| device_cookie(&request));
     let login_context = LoginContext { device, device_token };
     let log_in = move |flows: &Flows| flows.log_in(&username, &password, &login_context, transport);

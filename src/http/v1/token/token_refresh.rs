@@ -3,13 +3,13 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::domain::Device;
-use crate::http::blocking::State;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::request::client::Client;
 use crate::http::request::form::is_form;
+use crate::http::state::State;
 use crate::http::v1::token::refresh_token_body::{
-    JsonOrForm, RefreshTokenBody, RefreshTokenRequest,
+    JsonOrForm, PresentedTokens, RefreshTokenBody, RefreshTokenRequest,
 };
 use crate::http::v1::token::token_pair::TokenPair;
 
@@ -42,7 +42,7 @@ async fn exchange(
     device: Device,
     body: RefreshTokenBody,
 ) -> Result<HttpResponse, ApiError> {
-    let (tokens, transport) = body.presented(request, &state.browsers)?;
+    let PresentedTokens { tokens, transport } = body.presented(request, &state.browsers)?;
     // Refuses several cookies: it is unknown which one the service has set.
     let [token] = <[_; 1]>::try_from(tokens).map_err(|_| Code::RefreshTokenUnknown)?;
     let pair = state.run(move |flows| flows.refresh(&token, transport, &device)).await?;

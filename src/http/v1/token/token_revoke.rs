@@ -3,11 +3,13 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::domain::Transport;
-use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::body::Json;
 use crate::http::request::client::Client;
-use crate::http::v1::token::refresh_token_body::{RefreshTokenBody, RefreshTokenRequest};
+use crate::http::state::State;
+use crate::http::v1::token::refresh_token_body::{
+    PresentedTokens, RefreshTokenBody, RefreshTokenRequest,
+};
 
 #[utoipa::path(
     post,
@@ -27,7 +29,7 @@ pub async fn handle(
     Client(device): Client,
     Json(body): Json<RefreshTokenBody>,
 ) -> Result<HttpResponse, ApiError> {
-    let (tokens, transport) = body.presented(&request, &state.browsers)?;
+    let PresentedTokens { tokens, transport } = body.presented(&request, &state.browsers)?;
     // Each of several cookies may name the session to end, and the holder of its token may end it.
     if !tokens.is_empty() {
         state

@@ -5,11 +5,11 @@ use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::body::{Body, Fields, Json};
 use crate::http::request::strict_json;
 use crate::http::schema::AccessTokenClaims;
+use crate::http::state::State;
 
 /// An access token.
 #[derive(Deserialize, ToSchema)]

@@ -7,12 +7,12 @@ use utoipa::ToSchema;
 
 use crate::domain::{Email, Fault, Locale, Metadata, PlainPassword, Username};
 use crate::flows::NewAccount;
-use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::bearer::Sender;
 use crate::http::request::body::{Body, Fields, Json};
 use crate::http::request::client::Client;
 use crate::http::schema::{ChosenUsername, EmailAddress, LocaleTag, NewPassword, RoleName};
+use crate::http::state::State;
 use crate::http::v1::account::user::Account;
 use crate::http::v1::users::update_user::read_roles;
 

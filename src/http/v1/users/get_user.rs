@@ -2,9 +2,9 @@
 
 use actix_web::web;
 
-use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::bearer::Sender;
+use crate::http::state::State;
 use crate::http::v1::account::user::Account;
 use crate::http::v1::users::user_id::UserIdInPath;
 

@@ -7,10 +7,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::{Email, Fault, Length, UserId};
 use crate::flows::UserFilter;
-use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::bearer::Sender;
 use crate::http::request::body::{Body, Fields, Query};
+use crate::http::state::State;
 use crate::http::v1::account::user::Account;
 
 const DEFAULT_LIMIT: usize = 50;

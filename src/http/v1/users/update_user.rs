@@ -6,11 +6,11 @@ use utoipa::ToSchema;
 
 use crate::domain::{Fault, Length, Locale, Roles, Username};
 use crate::flows::AccountChanges;
-use crate::http::blocking::State;
 use crate::http::error::ApiError;
 use crate::http::request::bearer::Sender;
 use crate::http::request::body::{Body, Fields, Json};
 use crate::http::schema::{ChosenUsername, LocaleTag, RoleName};
+use crate::http::state::State;
 use crate::http::v1::account::update_me::read_metadata;
 use crate::http::v1::account::user::Account;
 use crate::http::v1::time::parse_rfc3339;

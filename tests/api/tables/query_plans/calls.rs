@@ -10,7 +10,7 @@ use hallpass::domain::{
 };
 use hallpass::store::jobs::backlog::{self, Retryable};
 use hallpass::store::jobs::lease::{self, Conclusion, Deferral};
-use hallpass::store::jobs::{self, Claim, DueJobs, NewJob};
+use hallpass::store::jobs::{self, Claim, ClaimOrder, DueJobs, NewJob};
 use hallpass::store::limits::{Returned, Uses};
 use hallpass::store::outbox::{MailKind, NewMail, QueuedMail, Selection};
 use hallpass::store::sessions::candidate::{Login, Named};
@@ -293,7 +293,7 @@ fn call_jobs(conn: &mut Conn, recorder: &Recorder) -> QueuedMail {
     call!(recorder, jobs::is_any_due(conn, &due));
     assert!(!call!(recorder, jobs::is_there(conn, &JobId("gone".to_owned()))));
     let lease = LeaseId("lease".to_owned());
-    let claim = Claim { due, lease, limit: 10, retries_first: true, until: LATER };
+    let claim = Claim { due, lease, limit: 10, order: ClaimOrder::DeferredFirst, until: LATER };
     let mut claimed = call!(recorder, jobs::claim_due(conn, &claim));
     let (first, second, third) = (claimed.remove(0), claimed.remove(0), claimed.remove(0));
     assert!(call!(recorder, lease::renew(conn, &first.lease.renewal(LATER))));
