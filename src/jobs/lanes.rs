@@ -19,7 +19,8 @@ use std::time::Duration;
 
 pub use self::pause::{Failure, PeerHealth};
 use self::pause::{LANE_EXPIRY, Pause};
-use crate::domain::UtcTime;
+use crate::domain::{JobId, UtcTime};
+use crate::store::jobs::Job;
 
 /// Largest number of lanes that a claim excludes: the database compares them with each job that is
 /// due.
@@ -79,13 +80,20 @@ impl Lane {
 pub(super) struct Lanes {
     capacity: Capacity,
     busy: usize,
+    running: Vec<JobId>,
     all: Pause,
     by_name: HashMap<String, Lane>,
 }
 
 impl Lanes {
     fn new(capacity: Capacity) -> Self {
-        Self { capacity, busy: 0, all: Pause::default(), by_name: HashMap::new() }
+        Self {
+            capacity,
+            busy: 0,
+            running: Vec::new(),
+            all: Pause::default(),
+            by_name: HashMap::new(),
+        }
     }
 
     /// Returns the number of jobs that may begin now.
@@ -201,18 +209,25 @@ impl SharedLanes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a job in this lane.
+    /// Returns the jobs that run.
+    pub(super) fn running(&self) -> Vec<JobId> {
+        self.lock().running.clone()
+    }
+
+    /// Begins this job in its lane.
     ///
     /// # Errors
     ///
     /// The time at which a job may begin, if the lane is blocked.
-    pub(super) fn begin(&self, name: &str, now: UtcTime) -> Result<LaneGuard, UtcTime> {
+    pub(super) fn begin(&self, job: &Job, now: UtcTime) -> Result<LaneGuard, UtcTime> {
+        let name = job.lane();
         let mut lanes = self.lock();
-        if let Some(resumes_at) = lanes.blocked_until(name, now) {
+        if let Some(resumes_at) = lanes.blocked_until(&name, now) {
             return Err(resumes_at);
         }
-        let is_slow = lanes.begin(name);
-        Ok(LaneGuard { lanes: self.clone(), name: name.to_owned(), is_slow })
+        let is_slow = lanes.begin(&name);
+        lanes.running.push(job.id.clone());
+        Ok(LaneGuard { lanes: self.clone(), name, job: job.id.clone(), is_slow })
     }
 }
 
@@ -220,6 +235,7 @@ impl SharedLanes {
 pub struct LaneGuard {
     lanes: SharedLanes,
     name: String,
+    job: JobId,
     is_slow: bool,
 }
 
@@ -237,7 +253,9 @@ impl LaneGuard {
 
 impl Drop for LaneGuard {
     fn drop(&mut self) {
-        self.lanes.lock().end(&self.name);
+        let mut lanes = self.lanes.lock();
+        lanes.end(&self.name);
+        lanes.running.retain(|it| *it != self.job);
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::lanes::MAX_EXCLUDED_LANES;
 use super::{Backoff, Capacity, Failure, Handler, LaneGuard, PeerHealth, Progress, Stage, Worker};
-use crate::clock::{Clock as _, SystemClock};
+use crate::clock::{Clock, ManualClock, SystemClock};
 use crate::domain::{Email, LeaseId, Locale};
 use crate::store::jobs::backlog::{self, OpenJobs};
 use crate::store::jobs::lease::{Conclusion, Deferral};
@@ -100,6 +100,10 @@ struct Service {
 
 impl Service {
     fn start() -> Self {
+        Self::start_at(Arc::new(SystemClock))
+    }
+
+    fn start_at(clock: Arc<dyn Clock>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = DatabaseUrl::Sqlite(folder.path().join("jobs.db"));
         let wait = Duration::from_secs(10);
@@ -107,7 +111,7 @@ impl Service {
         let handler = Deliveries::default();
         let worker = Worker {
             db: db.clone(),
-            clock: Arc::new(SystemClock),
+            clock,
             handler: handler.clone(),
             stop_timeout: Duration::from_secs(2),
         };
@@ -178,6 +182,24 @@ async fn a_second_handler_gets_its_own_jobs_and_leaves_mail_alone() {
 }
 
 #[tokio::test]
+async fn a_job_that_runs_is_not_begun_again_after_a_jump_of_the_clock() {
+    // Jobs are enqueued by the time of the system, and due at once by this clock.
+    let clock = ManualClock::at(SystemClock.now().after(Duration::from_mins(1)));
+    let service = Service::start_at(Arc::new(clock.clone()));
+    // A lane that has reached its peer runs several jobs at a time.
+    service.enqueue("works", "hooks.example.com");
+    wait_for("the first job", || service.handler.attempts_of("works") == [0]).await;
+    service.enqueue("hangs", "hooks.example.com");
+    wait_for("the attempt", || !service.handler.attempts_of("hangs").is_empty()).await;
+    clock.advance(Duration::from_mins(1));
+    // It is claimed after all that were due before it.
+    service.enqueue("works", "hooks.example.com");
+    wait_for("the last job", || service.handler.attempts_of("works") == [0, 0]).await;
+    assert_eq!(service.handler.attempts_of("hangs"), [0]);
+    service.worker.abort();
+}
+
+#[tokio::test]
 async fn a_lane_that_hangs_does_not_delay_another() {
     let service = Service::start();
     for _ in 0..5 {
@@ -241,8 +263,12 @@ async fn attempts_that_take_too_long_are_cancelled_and_their_jobs_are_due() {
     worker.await.unwrap();
     assert!(*handler.is_closed.lock().unwrap());
     // Another worker gets the one that cannot have succeeded, and at once.
-    let due =
-        DueJobs { kinds: Deliveries::KINDS, without_lanes: Vec::new(), now: SystemClock.now() };
+    let due = DueJobs {
+        kinds: Deliveries::KINDS,
+        without_lanes: Vec::new(),
+        without_jobs: Vec::new(),
+        now: SystemClock.now(),
+    };
     let claim = Claim {
         lease: LeaseId("other".to_owned()),
         limit: 10,

@@ -102,7 +102,7 @@ impl<H: Handler> Worker<H> {
                 ClaimOrder::FreshFirst
             };
             let Some(claimed) = self.claim_next(lanes, now, order).await else { break };
-            match lanes.begin(&claimed.job.lane(), now) {
+            match lanes.begin(&claimed.job, now) {
                 Ok(lane) => {
                     attempts.spawn(self.clone().attempt(claimed, lane, cancellation.clone()));
                 }
@@ -124,28 +124,22 @@ impl<H: Handler> Worker<H> {
     ) -> Option<ClaimedJob> {
         let [blocked, blocked_or_slow] = [SlowLanes::Included, SlowLanes::Excluded]
             .map(|slow| lanes.lock().blocked_lanes(now, slow));
+        let due = |without_lanes| {
+            let without_jobs = lanes.running();
+            DueJobs { kinds: H::KINDS, without_lanes, without_jobs, now }
+        };
         if order == ClaimOrder::FreshFirst && blocked_or_slow.len() > blocked.len() {
-            let claimed = self.claim(blocked_or_slow, now, order).await;
+            let claimed = self.claim(due(blocked_or_slow), order).await;
             if claimed.is_some() {
                 return claimed;
             }
         }
-        self.claim(blocked, now, order).await
+        self.claim(due(blocked), order).await
     }
 
-    async fn claim(
-        &self,
-        without_lanes: Vec<String>,
-        now: UtcTime,
-        order: ClaimOrder,
-    ) -> Option<ClaimedJob> {
-        let claim = Claim {
-            due: DueJobs { kinds: H::KINDS, without_lanes, now },
-            lease: LeaseId::new(now),
-            limit: 1,
-            order,
-            until: now.after(LEASE),
-        };
+    async fn claim(&self, due: DueJobs, order: ClaimOrder) -> Option<ClaimedJob> {
+        let (lease, until) = (LeaseId::new(due.now), due.now.after(LEASE));
+        let claim = Claim { due, lease, limit: 1, order, until };
         let claimed = self
             .store(move |db| {
                 // Most polls find nothing; they must not take SQLite's write lock.

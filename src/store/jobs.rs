@@ -92,6 +92,9 @@ pub struct DueJobs {
     pub kinds: &'static [&'static str],
     /// Lanes whose jobs are not claimed, in lower case.
     pub without_lanes: Vec<String>,
+    /// Jobs that the worker still runs. Their leases expire when the machine stands still or its
+    /// clock jumps.
+    pub without_jobs: Vec<JobId>,
     /// The current time.
     pub now: UtcTime,
 }
@@ -177,19 +180,31 @@ const fn position(conn: &Conn) -> &'static str {
     }
 }
 
-/// The condition that a job has one of the kinds, is not leased at `$1`, and is in no lane of `$2`.
+/// The condition that a job has one of the kinds, is not leased at `$1`, is in no lane of `$2`, and
+/// is none of `$3`.
 fn is_claimable(conn: &Conn, kinds: &[&'static str]) -> String {
     let kinds: Vec<String> = kinds.iter().map(|kind| format!("'{kind}'")).collect();
     let (kinds, position) = (kinds.join(", "), position(conn));
     format!(
         "next_attempt_at <= $1 AND kind IN ({kinds}) AND (lease_until IS NULL OR lease_until <= $1) \
-         AND {position}($2, '@' || lower(substr(recipient, {position}(recipient, '@') + 1)) || '@') = 0"
+         AND {position}($2, '@' || lower(substr(recipient, {position}(recipient, '@') + 1)) || '@') = 0 \
+         AND {position}($3, '@' || id || '@') = 0"
     )
 }
 
-/// Returns the lanes in one text, each between `@`.
-fn joined(lanes: &[String]) -> String {
-    if lanes.is_empty() { String::new() } else { format!("@{}@", lanes.join("@")) }
+/// Returns the names in one text, each between `@`, so that a statement has one text for any number.
+fn joined<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    names.into_iter().flat_map(|name| ["@", name, "@"]).collect()
+}
+
+impl DueJobs {
+    fn lanes(&self) -> String {
+        joined(self.without_lanes.iter().map(String::as_str))
+    }
+
+    fn jobs(&self) -> String {
+        joined(self.without_jobs.iter().map(JobId::as_str))
+    }
 }
 
 #[derive(QueryableByName)]
@@ -204,7 +219,8 @@ pub fn is_any_due(conn: &mut Conn, due: &DueJobs) -> Result<bool> {
     let any = diesel::sql_query(format!(
         "SELECT EXISTS (SELECT 1 FROM outbox WHERE status = 'queued' AND {is_claimable}) AS found"
     ));
-    let any = any.bind::<BigInt, _>(due.now.micros()).bind::<Text, _>(joined(&due.without_lanes));
+    let any = any.bind::<BigInt, _>(due.now.micros());
+    let any = any.bind::<Text, _>(due.lanes()).bind::<Text, _>(due.jobs());
     Ok(any.get_result::<Found>(conn)?.found)
 }
 
@@ -271,13 +287,14 @@ fn claim_those(
     let rows = diesel::sql_query(format!(
         "WITH due AS MATERIALIZED ( \
              SELECT id FROM outbox {indexed_by} WHERE status = 'queued' AND {condition} \
-             AND {is_claimable} ORDER BY next_attempt_at, id LIMIT $3 {skip_locked}) \
-         UPDATE outbox SET lease_token = $4, lease_until = $5 WHERE id IN (SELECT id FROM due) \
+             AND {is_claimable} ORDER BY next_attempt_at, id LIMIT $4 {skip_locked}) \
+         UPDATE outbox SET lease_token = $5, lease_until = $6 WHERE id IN (SELECT id FROM due) \
          RETURNING id, kind, recipient, locale, subject_id, user_id, rank, attempts, unconfirmed, \
          next_attempt_at, created_at"
     ))
     .bind::<BigInt, _>(claim.due.now.micros())
-    .bind::<Text, _>(joined(&claim.due.without_lanes))
+    .bind::<Text, _>(claim.due.lanes())
+    .bind::<Text, _>(claim.due.jobs())
     .bind::<BigInt, _>(limit)
     .bind::<Text, _>(claim.lease.as_str())
     .bind::<BigInt, _>(claim.until.micros())

@@ -47,7 +47,7 @@ fn claim(token: &str, limit: i64, now: i64, until: i64) -> Claim {
 
 fn due(without: &[&str], now: i64) -> DueJobs {
     let without_lanes = without.iter().map(|lane| (*lane).to_owned()).collect();
-    DueJobs { kinds: &MailKind::NAMES, without_lanes, now: at(now) }
+    DueJobs { kinds: &MailKind::NAMES, without_lanes, without_jobs: Vec::new(), now: at(now) }
 }
 
 fn claim_jobs(db: &Db, claim: Claim) -> Vec<ClaimedJob> {

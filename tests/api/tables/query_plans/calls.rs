@@ -289,7 +289,8 @@ fn call_jobs(conn: &mut Conn, recorder: &Recorder) -> QueuedMail {
     };
     call!(recorder, jobs::enqueue(conn, &job, NOW));
     let without_lanes = vec!["example.org".to_owned()];
-    let due = DueJobs { kinds: &MailKind::NAMES, without_lanes, now: NOW };
+    let due =
+        DueJobs { kinds: &MailKind::NAMES, without_lanes, without_jobs: Vec::new(), now: NOW };
     call!(recorder, jobs::is_any_due(conn, &due));
     assert!(!call!(recorder, jobs::is_there(conn, &JobId("gone".to_owned()))));
     let lease = LeaseId("lease".to_owned());
