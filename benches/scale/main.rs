@@ -1,7 +1,8 @@
 //! Every endpoint with few and with many users, on SQLite and on Postgres.
 //!
 //! ```console
-//! cargo bench --bench scale -- [--few 1000] [--many 1000000] [--rounds 30] [--only NAME] [--database sqlite]
+//! cargo bench --bench scale -- [--few 1000] [--many 1000000] [--rounds 30] [--only NAME,NAME] \
+//!     [--database sqlite] [--keep FOLDER]
 //! cargo bench --bench scale -- --purge 1000000
 //! ```
 //!
@@ -10,7 +11,8 @@
 //! most that should be. Before each round the files of the databases are read, so that all rows are
 //! in the memory of the system: a read of the disk takes longer than most requests, and rows of a
 //! small database are always in memory. Everything lies in the folder for temporary files, and goes
-//! with the program.
+//! with the program, except copies of the SQLite databases as they are before the first request:
+//! with `--keep`, these stay in that folder, and the next run begins with them.
 
 #![allow(missing_docs, reason = "a program of its own")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a surprise ends the benchmark")]
@@ -31,7 +33,7 @@ mod service;
 mod social;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{fs, io, thread};
 
 use requests::{Operation, operations};
@@ -45,11 +47,14 @@ struct Arguments {
     few: u32,
     many: u32,
     rounds: usize,
-    only: String,
+    /// Beginnings of the names of the requests to measure.
+    only: Vec<String>,
     /// True if Postgres is measured beside SQLite.
     has_postgres: bool,
     /// Number of users of the purge that is measured in place of the requests.
     purge: Option<u32>,
+    /// Folder of the SQLite databases that are kept.
+    keep: Option<PathBuf>,
 }
 
 impl Arguments {
@@ -58,9 +63,10 @@ impl Arguments {
             few: 1_000,
             many: 1_000_000,
             rounds: 30,
-            only: String::new(),
+            only: vec![String::new()],
             has_postgres: true,
             purge: None,
+            keep: None,
         };
         let mut words = std::env::args().skip(1).filter(|word| word != "--bench");
         while let Some(name) = words.next() {
@@ -69,8 +75,9 @@ impl Arguments {
                 "--few" => arguments.few = value.parse().unwrap(),
                 "--many" => arguments.many = value.parse().unwrap(),
                 "--rounds" => arguments.rounds = value.parse().unwrap(),
-                "--only" => arguments.only = value,
+                "--only" => arguments.only = value.split(',').map(str::to_owned).collect(),
                 "--database" => arguments.has_postgres = value != "sqlite",
+                "--keep" => arguments.keep = Some(PathBuf::from(value)),
                 "--purge" => arguments.purge = Some(value.parse().unwrap()),
                 _ => panic!("unknown argument {name}"),
             }
@@ -80,7 +87,7 @@ impl Arguments {
 }
 
 fn main() {
-    let Arguments { few, many, rounds, only, has_postgres, purge } = Arguments::read();
+    let Arguments { few, many, rounds, only, has_postgres, purge, keep } = Arguments::read();
     let cluster = has_postgres.then(|| postgres::Cluster::start_new().expect("a Postgres"));
     if let Some(users) = purge {
         purge::measure(users, None);
@@ -90,7 +97,8 @@ fn main() {
         return;
     }
     let mut services: Vec<Service> = thread::scope(|scope| {
-        let start = |users, database| scope.spawn(move || Service::start(users, database));
+        let keep = keep.as_deref();
+        let start = |users, database| scope.spawn(move || Service::start(users, database, keep));
         let both = |users| {
             let postgres = cluster.iter().map(move |it| start(users, Some(it.fresh_schema())));
             [start(users, None)].into_iter().chain(postgres).collect::<Vec<_>>()
@@ -99,8 +107,10 @@ fn main() {
         threads.into_iter().flatten().map(|thread| thread.join().unwrap()).collect()
     });
     assert_complete(&services[0]);
-    let chosen: Vec<Operation> =
-        operations().into_iter().filter(|it| it.name.contains(&only)).collect();
+    let chosen: Vec<Operation> = operations()
+        .into_iter()
+        .filter(|it| only.iter().any(|name| it.name.contains(name)))
+        .collect();
     let mut measured = vec![vec![Vec::new(); services.len()]; chosen.len()];
     // The first round warms caches and connections.
     for round in 0..=rounds {

@@ -59,23 +59,35 @@ pub struct Service {
 
 impl Service {
     /// Starts a service with so many users, on SQLite unless there is a URL of an empty Postgres.
-    pub fn start(users: u32, postgres: Option<String>) -> Self {
-        Self::start_after(users, postgres, |_| {})
+    /// The data of an SQLite database is kept in `keep`, and comes from there if it is there.
+    pub fn start(users: u32, postgres: Option<String>, keep: Option<&Path>) -> Self {
+        let keep = keep.filter(|_| postgres.is_none()).map(|it| it.join(users.to_string()));
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        if let Some(kept) = keep.as_deref().filter(|it| it.exists()) {
+            copy_files(kept, &data);
+            return Self::start_with(users, folder, sqlite_in(&data));
+        }
+        let database = postgres.unwrap_or_else(|| sqlite_in(&data));
+        make_data(folder.path(), &database, users);
+        if let Some(keep) = keep {
+            copy_files(&data, &keep);
+        }
+        Self::start_with(users, folder, database)
     }
 
-    /// The same, after `change` of the data at the URL of the database.
+    /// Starts a service with so many users after `change` of the data at the URL of the database.
     pub fn start_after(users: u32, postgres: Option<String>, change: impl FnOnce(&str)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let sqlite = format!("sqlite://{}", folder.path().join("data/hallpass.db").display());
-        let database = postgres.unwrap_or(sqlite);
-        let admin = ["create-superuser", "--username", "admin", "--password", PASSWORD];
-        let provider = Provider::start();
-        let made = command(folder.path(), &database).args(admin).status().unwrap();
-        assert!(made.success(), "no superuser");
-        let started = Instant::now();
-        data::fill(&database, users);
+        let database = postgres.unwrap_or_else(|| sqlite_in(&folder.path().join("data")));
+        make_data(folder.path(), &database, users);
         change(&database);
-        eprintln!("{users} users in {:.0?}: {}", started.elapsed(), kind(&database));
+        Self::start_with(users, folder, database)
+    }
+
+    /// Starts a service with the users that are in the database.
+    fn start_with(users: u32, folder: TempDir, database: String) -> Self {
+        let provider = Provider::start();
         let log = folder.path().join("log");
         let child = command(folder.path(), &database)
             .envs(provider.settings())
@@ -283,6 +295,31 @@ fn spread(number: u32, of: u32) -> u32 {
     // A prime, so that it has no factor in common with a round number.
     const STEP: u64 = 618_033_989;
     u32::try_from(u64::from(number) * STEP % u64::from(of)).unwrap()
+}
+
+fn sqlite_in(data: &Path) -> String {
+    format!("sqlite://{}", data.join("hallpass.db").display())
+}
+
+/// Makes a superuser and so many users.
+fn make_data(folder: &Path, database: &str, users: u32) {
+    let admin = ["create-superuser", "--username", "admin", "--password", PASSWORD];
+    let made = command(folder, database).args(admin).status().unwrap();
+    assert!(made.success(), "no superuser");
+    let started = Instant::now();
+    data::fill(database, users);
+    eprintln!("{users} users in {:.0?}: {}", started.elapsed(), kind(database));
+}
+
+/// Copies the files of a folder without its folders.
+fn copy_files(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+        }
+    }
 }
 
 fn kind(database: &str) -> &str {

@@ -165,19 +165,21 @@ impl DrfFlows<'_> {
     /// Deletes an account for `by` and ends its sessions. Returns whether it existed.
     pub fn delete_user(&self, by: &Authenticated, id: UserId) -> Result<bool> {
         let (now, actor, sender) = (self.core.now(), by.user.id, by.clone());
-        let (existed, ended) = self.core.db.write(move |conn| match lock_for_staff(conn, id) {
-            Ok(user) => {
-                let by = sender.recheck(conn)?;
-                may_touch_other(&by, &user)?;
-                let context = EventContext::of(id, now);
-                let context = if by.id == id { context } else { context.by(by.id) };
-                Ok((true, delete_account(conn, &user, &context)?))
-            }
-            Err(Error::NotFound) => Ok((false, Vec::new())),
-            Err(error) => Err(error),
-        })?;
-        if existed {
-            self.core.note_deleted(id, ended, now);
+        let deletion =
+            self.core.write_deletion(move |conn, rows| match lock_for_staff(conn, id) {
+                Ok(user) => {
+                    let by = sender.recheck(conn)?;
+                    may_touch_other(&by, &user)?;
+                    let context = EventContext::of(id, now);
+                    let context = if by.id == id { context } else { context.by(by.id) };
+                    Ok(Some(delete_account(conn, &user, &context, rows)?))
+                }
+                Err(Error::NotFound) => Ok(None),
+                Err(error) => Err(error),
+            })?;
+        let existed = deletion.is_some();
+        if let Some(deletion) = deletion {
+            self.core.note_deleted(id, deletion, now);
             tracing::info!(
                 by = actor.0,
                 user_id = id.0,

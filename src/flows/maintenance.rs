@@ -178,12 +178,15 @@ impl Flows {
         let began = Instant::now();
         let goes_on = move || began.elapsed() < time_limit;
         // An import may complete the deletion meanwhile, and make a new account with this id.
-        self.in_steps_while(goes_on, move |conn| match deletion::find_deleted(conn, id)? {
-            Some(user) => delete_some_rows(conn, &user, ROWS),
-            None => Ok(false),
-        })?;
         let mut last = None;
-        self.in_steps_while(goes_on, move |conn| erase_some_rows(conn, id, &mut last, ROWS))
+        self.in_steps_while(goes_on, move |conn| {
+            if let Some(user) = deletion::find_deleted(conn, id)?
+                && delete_some_rows(conn, &user, ROWS)?
+            {
+                return Ok(true);
+            }
+            erase_some_rows(conn, id, &mut last, ROWS)
+        })
     }
 
     /// Makes deleted data unreadable in the files of the database. If it fails, or others use the

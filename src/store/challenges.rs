@@ -306,16 +306,16 @@ pub fn delete_of_address(conn: &mut Conn, email: &Email, keep: Option<&Challenge
 /// Deletes up to `limit` challenges of a user. Returns whether there may be more.
 pub fn erase_of(conn: &mut Conn, user: UserId, limit: i64) -> Result<bool> {
     let of_user = challenges::table.filter(challenges::user_id.eq(user.0));
-    let ids = of_user.order(challenges::id).select(challenges::id).limit(limit).load(conn)?;
-    erase(conn, ids)
+    let ids: Vec<String> =
+        of_user.order(challenges::id).select(challenges::id).limit(limit).load(conn)?;
+    erase(conn, &ids, limit)
 }
 
-fn erase(conn: &mut Conn, ids: Vec<String>) -> Result<bool> {
-    if ids.is_empty() {
-        return Ok(false);
+fn erase(conn: &mut Conn, ids: &[String], limit: i64) -> Result<bool> {
+    if !ids.is_empty() {
+        diesel::delete(challenges::table.filter(challenges::id.eq_any(ids))).execute(conn)?;
     }
-    diesel::delete(challenges::table.filter(challenges::id.eq_any(ids))).execute(conn)?;
-    Ok(true)
+    Ok(page::may_be_more(ids, limit))
 }
 
 /// Erases an e-mail address, normalised, from the texts of notices to other users: alone, or before
@@ -387,12 +387,12 @@ pub fn purge(
     forget_before: UtcTime,
     limit: i64,
 ) -> Result<bool> {
-    let over = challenges::table
+    let over: Vec<String> = challenges::table
         .filter(challenges::kind.eq(kind.name()))
         .filter(challenges::expires_at.lt(forget_before.micros()))
         .order(challenges::expires_at)
         .select(challenges::id)
         .limit(limit)
         .load(conn)?;
-    erase(conn, over)
+    erase(conn, &over, limit)
 }

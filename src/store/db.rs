@@ -5,6 +5,7 @@ pub(super) mod write;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -68,6 +69,9 @@ pub struct PoolSettings {
     /// transaction to another server process loses them.
     pub prepared_statements: bool,
 }
+
+/// Pause between attempts to empty SQLite's log.
+const EMPTY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Shortest time-out of a lock, however long the wait for the connection was.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
@@ -225,12 +229,20 @@ impl Db {
     /// Makes deleted data unreadable in the files of SQLite, unless others use its log during so
     /// many attempts. Postgres does so itself when it vacuums.
     pub fn forget_deleted(&self, attempts: u32) -> Result<()> {
-        match &self.shape {
-            Backend::Sqlite { readers, .. } => {
-                connection::empty_log(self.connection(readers)?.conn(), attempts)
+        let Backend::Sqlite { writer, readers, .. } = &self.shape else { return Ok(()) };
+        for attempt in 1..=attempts {
+            // Others write meanwhile. They wait for the rest, which is short.
+            connection::copy_log(self.connection(readers)?.conn())?;
+            if writer.empty_log()? {
+                return Ok(());
             }
-            Backend::Postgres { .. } => Ok(()),
+            // SQLite waits for readers, but not for the end of another copy.
+            if attempt < attempts {
+                thread::sleep(EMPTY_PAUSE);
+            }
         }
+        tracing::debug!("SQLite's log is in use; the next purge empties it");
+        Ok(())
     }
 
     /// Returns the time of the database, if it has a clock of its own.

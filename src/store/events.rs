@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 
 use super::schema::{api_keys, events};
-use super::{Conn, Result};
+use super::{Conn, Result, page};
 use crate::domain::{
     ApiKeyId, Device, Event, EventContext, EventId, EventKind, SessionId, UserId, UtcTime,
 };
@@ -136,7 +136,7 @@ pub fn list_page(
 }
 
 /// Erases device, network and detail of up to `limit` events of a deleted user that come after
-/// `after`. Returns the id of the last one, until there are no more. The rows themselves stay.
+/// `after`. Returns the id of the last one if there may be more. The rows themselves stay.
 pub fn erase_details(
     conn: &mut Conn,
     user: UserId,
@@ -150,11 +150,13 @@ pub fn erase_details(
         .select(events::id)
         .limit(limit)
         .load(conn)?;
-    let Some(last) = ids.last().cloned() else { return Ok(None) };
-    diesel::update(events::table.filter(events::id.eq_any(ids)))
-        .set((events::device.eq(""), events::network.eq(""), events::detail.eq("")))
-        .execute(conn)?;
-    Ok(Some(EventId(last)))
+    if !ids.is_empty() {
+        diesel::update(events::table.filter(events::id.eq_any(&ids)))
+            .set((events::device.eq(""), events::network.eq(""), events::detail.eq("")))
+            .execute(conn)?;
+    }
+    let last = ids.last().filter(|_| page::may_be_more(&ids, limit));
+    Ok(last.cloned().map(EventId))
 }
 
 /// Deletes up to `limit` events from before `forget_before` or without a user. Returns whether

@@ -257,8 +257,8 @@ pub fn list_page(
 /// Deletes up to `limit` mails about a user, sent or not. Returns whether there may be more.
 pub fn erase_of(conn: &mut Conn, user: UserId, limit: i64) -> Result<bool> {
     let of_user = outbox::table.filter(outbox::user_id.eq(user.0));
-    let ids = of_user.order(outbox::id).select(outbox::id).limit(limit).load(conn)?;
-    erase(conn, ids)
+    let ids: Vec<String> = of_user.order(outbox::id).select(outbox::id).limit(limit).load(conn)?;
+    erase(conn, &ids, limit)
 }
 
 /// Deletes up to `limit` mails to an address that were queued until `until`, sent or not, except
@@ -269,16 +269,15 @@ pub fn erase_to(conn: &mut Conn, address: &Email, until: UtcTime, limit: i64) ->
     let its_challenge = challenges::table.find(outbox::subject_id);
     let earlier =
         to_address.filter(outbox::created_at.le(until.micros())).filter(not(exists(its_challenge)));
-    let ids = earlier.order(outbox::id).select(outbox::id).limit(limit).load(conn)?;
-    erase(conn, ids)
+    let ids: Vec<String> = earlier.order(outbox::id).select(outbox::id).limit(limit).load(conn)?;
+    erase(conn, &ids, limit)
 }
 
-fn erase(conn: &mut Conn, ids: Vec<String>) -> Result<bool> {
-    if ids.is_empty() {
-        return Ok(false);
+fn erase(conn: &mut Conn, ids: &[String], limit: i64) -> Result<bool> {
+    if !ids.is_empty() {
+        diesel::delete(outbox::table.filter(outbox::id.eq_any(ids))).execute(conn)?;
     }
-    diesel::delete(outbox::table.filter(outbox::id.eq_any(ids))).execute(conn)?;
-    Ok(true)
+    Ok(page::may_be_more(ids, limit))
 }
 
 #[diesel::dsl::auto_type(no_type_alias)]

@@ -23,6 +23,11 @@ impl<T> Page<T> {
     }
 }
 
+/// Returns whether there may be more rows than those found, of which `limit` were asked for.
+pub(super) fn may_be_more<R>(found: &[R], limit: i64) -> bool {
+    i64::try_from(found.len()).is_ok_and(|found| found >= limit)
+}
+
 /// Returns `limit` as a number of rows for SQL.
 pub(super) fn rows(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)

@@ -254,18 +254,18 @@ pub fn erase_devices(conn: &mut Conn, user: UserId, limit: i64) -> Result<bool> 
     let of_user = || sessions::table.filter(sessions::user_id.eq(user.0)).select(sessions::id);
     let mut told: Vec<String> =
         of_user().filter(sessions::device.gt("")).limit(limit).load(conn)?;
-    if told.is_empty() {
+    if !page::may_be_more(&told, limit) {
         let network_only =
             of_user().filter(sessions::device.eq("")).filter(sessions::network.gt(""));
-        told = network_only.limit(limit).load(conn)?;
+        let rest = limit - i64::try_from(told.len()).unwrap_or(limit);
+        told.extend(network_only.limit(rest).load::<String>(conn)?);
     }
-    if told.is_empty() {
-        return Ok(false);
+    if !told.is_empty() {
+        diesel::update(sessions::table.filter(sessions::id.eq_any(&told)))
+            .set((sessions::device.eq(""), sessions::network.eq("")))
+            .execute(conn)?;
     }
-    diesel::update(sessions::table.filter(sessions::id.eq_any(told)))
-        .set((sessions::device.eq(""), sessions::network.eq("")))
-        .execute(conn)?;
-    Ok(true)
+    Ok(page::may_be_more(&told, limit))
 }
 
 /// Lists the sessions that were ended since `since`.

@@ -4,7 +4,8 @@
 //! One short transaction ends the sessions and empties the row of the account, after which nothing
 //! of it is found. What belongs to it is deleted in the steps of a purge: in one statement,
 //! thousands of rows would hold SQLite's writer for a tenth of a second and more. A deletion that
-//! is cut short is finished by the next purge.
+//! is cut short is finished by the next purge. On SQLite the rows of an account that has few are
+//! deleted in that transaction.
 
 use std::time::Duration;
 
@@ -23,8 +24,29 @@ use crate::store::{self, Conn, challenges, events, identities, outbox, sessions}
 /// its sessions and events erased. It suffices for a few thousand rows.
 const ERASE_AT_ONCE: Duration = Duration::from_secs(1);
 
+/// Number of rows of each kind up to which an account has few.
+const FEW: i64 = 50;
+
 /// Number of rows per statement of [`complete_deletions`].
 const ROWS_AT_ONCE: i64 = 1_000;
+
+/// When the rows of a deleted account are deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rows {
+    /// In the transaction of the deletion, if they are few. Each page is written once then, not in
+    /// each of the steps, and the emptied row and its index entries are never written.
+    AtOnce,
+    /// In steps after it. On Postgres, other transactions may refer to the account meanwhile.
+    InSteps,
+}
+
+/// A deletion that is committed.
+pub(crate) struct Deletion {
+    /// The sessions that it ended.
+    ended: Vec<SessionId>,
+    /// True if all rows of the account are deleted.
+    is_complete: bool,
+}
 
 impl Flows {
     /// Deletes the account of the caller. `password` may be missing right after a log-in.
@@ -35,43 +57,63 @@ impl Flows {
         device: &Device,
     ) -> Result<()> {
         let (id, session) = (claims.user_id(), claims.session_id());
-        let (ended, now) = self.reauthenticated(claims, password, device, |user| {
+        let (deletion, now) = self.reauthenticated(claims, password, device, |user| {
             let now = self.now();
-            let ended = self.db.write(move |conn| {
+            let deletion = self.write_deletion(move |conn, rows| {
                 lock_superusers_for(conn, &user)?;
                 let user = lock_unchanged(conn, &user, &session)?;
-                delete_account(conn, &user, &EventContext::of(id, now))
+                delete_account(conn, &user, &EventContext::of(id, now), rows)
             })?;
-            Ok((ended, now))
+            Ok((deletion, now))
         })?;
-        self.note_deleted(id, ended, now);
+        self.note_deleted(id, deletion, now);
         tracing::info!(user_id = id.0, "account deleted by its owner");
         Ok(())
     }
 
+    /// Runs the transaction of a deletion. Rows that cannot be deleted are no reason to keep the
+    /// account: they are left to the steps.
+    pub(crate) fn write_deletion<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Conn, Rows) -> Result<T> + Clone + Send + 'static,
+    ) -> Result<T> {
+        if self.db.has_one_writer() {
+            let at_once = work.clone();
+            match self.db.write(move |conn| at_once(conn, Rows::AtOnce)) {
+                Err(error) if error.is_temporary() => {
+                    tracing::warn!(%error, "the rows of an account are not deleted at once");
+                }
+                outcome => return outcome,
+            }
+        }
+        self.db.write(move |conn| work(conn, Rows::InSteps))
+    }
+
     /// Completes a deletion after its commit. If deleting the rows of the account fails now, the
     /// next purge does it.
-    pub(crate) fn note_deleted(&self, id: UserId, ended: Vec<SessionId>, now: UtcTime) {
-        self.note_ended(id, ended, EndReason::AccountDeleted, now);
-        if let Err(error) = self.erase_account(id, ERASE_AT_ONCE) {
+    pub(crate) fn note_deleted(&self, id: UserId, deletion: Deletion, now: UtcTime) {
+        self.note_ended(id, deletion.ended, EndReason::AccountDeleted, now);
+        if !deletion.is_complete
+            && let Err(error) = self.erase_account(id, ERASE_AT_ONCE)
+        {
             tracing::warn!(user_id = id.0, %error, "data of a deleted user is not erased yet; the next purge does it");
         }
         self.forget_deleted_soon();
     }
 }
 
-/// Deletes a locked account. Returns the sessions that were ended. [`delete_some_rows`] deletes
-/// what belongs to the account. `context` names the caller, unless it is the user.
+/// Deletes a locked account. What belongs to it and is not deleted at once, [`delete_some_rows`]
+/// deletes. `context` names the caller, unless it is the user.
 pub(crate) fn delete_account(
     conn: &mut Conn,
     user: &User,
     context: &EventContext,
-) -> Result<Vec<SessionId>> {
+    rows: Rows,
+) -> Result<Deletion> {
     let now = context.at;
     keep_one_superuser(conn, user)?;
     let reason = EndReason::AccountDeleted;
     let ended = sessions::end_all_sessions(conn, user.id, None, reason, now)?;
-    erasures::request(conn, user.id, now)?;
     events::record(conn, context, EventKind::AccountDeleted, "")?;
     // Another account may be linked to them at once.
     identities::unlink_since(conn, user.id, UtcTime::from_micros(0))?;
@@ -80,8 +122,25 @@ pub(crate) fn delete_account(
         // The limits of mail keep them few.
         challenges::delete_of_address(conn, email, None)?;
     }
-    deletion::mark_deleted(conn, user.id, now)?;
-    Ok(ended)
+    let deleted = DeletedUser { id: user.id, email: user.email.clone(), deleted_at: now };
+    let is_complete = rows == Rows::AtOnce && delete_few_rows(conn, &deleted)?;
+    if !is_complete {
+        erasures::request(conn, user.id, now)?;
+        deletion::mark_deleted(conn, user.id, now)?;
+    }
+    Ok(Deletion { ended, is_complete })
+}
+
+/// Deletes the rows of an account and then its own, unless they are many. Returns whether its own
+/// is deleted.
+fn delete_few_rows(conn: &mut Conn, user: &DeletedUser) -> store::Result<bool> {
+    let are_many = delete_rows(conn, user, FEW)?
+        || sessions::erase_devices(conn, user.id, FEW)?
+        || events::erase_details(conn, user.id, None, FEW)?.is_some();
+    if !are_many {
+        deletion::delete_user(conn, user.id)?;
+    }
+    Ok(!are_many)
 }
 
 /// Deletes up to `limit` rows of a deleted account, and after the last of them the account's own.
@@ -91,19 +150,22 @@ pub(crate) fn delete_some_rows(
     user: &DeletedUser,
     limit: i64,
 ) -> store::Result<bool> {
-    let is_cut_short = outbox::erase_of(conn, user.id, limit)?
+    let may_be_more = delete_rows(conn, user, limit)?;
+    if !may_be_more {
+        deletion::delete_user(conn, user.id)?;
+    }
+    Ok(may_be_more)
+}
+
+/// Deletes up to `limit` rows of each kind. Returns whether there may be more.
+fn delete_rows(conn: &mut Conn, user: &DeletedUser, limit: i64) -> store::Result<bool> {
+    Ok(outbox::erase_of(conn, user.id, limit)?
         || challenges::erase_of(conn, user.id, limit)?
-        || known_devices::erase_of(conn, user.id, limit)?;
-    if is_cut_short {
-        return Ok(true);
-    }
-    if let Some(email) = &user.email
-        && outbox::erase_to(conn, email, user.deleted_at, limit)?
-    {
-        return Ok(true);
-    }
-    deletion::delete_user(conn, user.id)?;
-    Ok(false)
+        || known_devices::erase_of(conn, user.id, limit)?
+        || match &user.email {
+            Some(email) => outbox::erase_to(conn, email, user.deleted_at, limit)?,
+            None => false,
+        })
 }
 
 /// Erases up to `limit` rows of the sessions and events of a deleted account, the events after

@@ -106,12 +106,12 @@ impl Flows {
     pub fn delete_user(&self, caller: &Caller, id: UserId) -> Result<()> {
         let (by, now) = (self.administrator(caller, Scope::UsersWrite)?, self.now());
         let caller = by.clone();
-        let ended = self.db.write(move |conn| {
+        let deletion = self.write_deletion(move |conn, rows| {
             let seen = lock_for_staff(conn, id)?;
             caller.may_modify(conn, &seen, now)?;
-            delete_account(conn, &seen, &caller.context(id, now))
+            delete_account(conn, &seen, &caller.context(id, now), rows)
         })?;
-        self.note_deleted(id, ended, now);
+        self.note_deleted(id, deletion, now);
         tracing::info!(
             by = by.staff_id(),
             api_key = by.api_key(),

@@ -29,7 +29,7 @@ pub enum Conn {
 /// Time for which a statement on SQLite waits for a lock, in milliseconds.
 const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 5000;";
 
-/// Time for which an attempt to empty a log waits for readers, and for the end of another copy.
+/// Time for which an attempt to empty a log waits for readers.
 const EMPTY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Flag of a connection that may only read.
@@ -185,46 +185,26 @@ pub(crate) fn log_pages(conn: &mut Conn) -> Result<i32> {
 /// other connection.
 pub(crate) fn copy_log(conn: &mut Conn) -> Result<()> {
     let Conn::Sqlite(sqlite) = conn else { return Ok(()) };
-    copy(sqlite)
-}
-
-fn copy(sqlite: &mut SqliteConnection) -> Result<()> {
     Ok(sqlite.batch_execute("PRAGMA wal_checkpoint(PASSIVE);")?)
 }
 
-/// Writes SQLite's log into the file and empties it: both may hold what was deleted since. A log
-/// that others read or copy during so many attempts stays until the next call. A connection that
-/// only reads may do it.
-pub(crate) fn empty_log(conn: &mut Conn, attempts: u32) -> Result<()> {
-    let Conn::Sqlite(sqlite) = conn else { return Ok(()) };
-    sqlite.batch_execute(&format!("PRAGMA busy_timeout = {};", EMPTY_PAUSE.as_millis()))?;
-    let mut emptied = try_to_empty_log(sqlite);
-    for _ in 1..attempts {
-        if !matches!(emptied, Ok(false)) {
-            break;
-        }
-        // SQLite waits for readers, but not for the end of another copy.
-        std::thread::sleep(EMPTY_PAUSE);
-        emptied = try_to_empty_log(sqlite);
-    }
-    sqlite.batch_execute(BUSY_TIMEOUT)?;
-    if matches!(emptied, Ok(false)) {
-        tracing::debug!("SQLite's log is in use; the next purge empties it");
-    }
-    emptied.map(|_| ())
-}
-
-/// Returns whether the log is empty.
-fn try_to_empty_log(sqlite: &mut SqliteConnection) -> Result<bool> {
+/// Writes the rest of SQLite's log into the file and empties it: both may hold what was deleted
+/// since. Returns whether it is empty: others may read or copy it.
+///
+/// The connection that writes does it. From another one, SQLite would forget the pages that the
+/// connection that writes has in memory.
+pub(crate) fn empty_log(conn: &mut Conn) -> Result<bool> {
     #[derive(diesel::QueryableByName)]
     struct Checkpoint {
         #[diesel(sql_type = diesel::sql_types::Integer)]
         busy: i32,
     }
-    // Others write meanwhile. They wait for the rest, which is short.
-    copy(sqlite)?;
+    let Conn::Sqlite(sqlite) = conn else { return Ok(true) };
+    sqlite.batch_execute(&format!("PRAGMA busy_timeout = {};", EMPTY_PAUSE.as_millis()))?;
     let checkpoint = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)");
-    Ok(checkpoint.get_result::<Checkpoint>(sqlite)?.busy == 0)
+    let emptied = checkpoint.get_result::<Checkpoint>(sqlite).map(|it| it.busy == 0);
+    sqlite.batch_execute(BUSY_TIMEOUT)?;
+    Ok(emptied?)
 }
 
 /// A server has a clock of its own; a file goes by that of this machine.

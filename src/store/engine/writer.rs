@@ -3,6 +3,7 @@
 //! lock instead, and some wait for seconds.
 
 use std::any::Any;
+use std::iter;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
@@ -24,7 +25,14 @@ const LONG_LOG: i32 = 1_000;
 const LOOK_AFTER_COMMITS: u32 = 8;
 
 pub(crate) struct Writer {
-    queue: SyncSender<Box<dyn Job>>,
+    queue: SyncSender<Task>,
+}
+
+/// What a caller waits for.
+enum Task {
+    Job(Box<dyn Job>),
+    /// The log is emptied after the commit of the jobs before it. The reply says whether it is.
+    EmptyLog(SyncSender<Result<bool>>),
 }
 
 /// Work whose outcome is returned after the commit.
@@ -77,10 +85,10 @@ where
 impl Writer {
     /// Starts the thread. It ends when the last handle is dropped.
     pub(crate) fn start(manager: Manager, wake_up: WakeUp) -> Result<Self> {
-        let (queue, jobs) = sync_channel(QUEUE_LENGTH);
+        let (queue, tasks) = sync_channel(QUEUE_LENGTH);
         std::thread::Builder::new()
             .name("sqlite-writer".into())
-            .spawn(move || write_until_closed(&manager, &wake_up, &jobs))
+            .spawn(move || write_until_closed(&manager, &wake_up, &tasks))
             .map_err(|error| Error::Internal(error.to_string()))?;
         Ok(Self { queue })
     }
@@ -99,36 +107,75 @@ impl Writer {
         let span = tracing::Span::current();
         let work = move |conn: &mut Conn| span.in_scope(|| work(conn));
         let job = Box::new(TypedJob { durability, work: Some(work), outcome: None, reply });
-        self.queue.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => Error::Unavailable("the write queue is full".into()),
-            TrySendError::Disconnected(_) => Error::Internal("the writer has ended".into()),
-        })?;
-        let outcome = outcome.recv().map_err(|_| Error::Internal("the writer has ended".into()))?;
+        self.order(Task::Job(job))?;
+        let outcome = outcome.recv().map_err(|_| ended())?;
         *outcome
             .downcast()
             .map_err(|_| Error::Internal("the outcome of a job has another type".into()))?
     }
+
+    /// Empties the log after the commit of all earlier jobs. Returns false if others use it.
+    pub(crate) fn empty_log(&self) -> Result<bool> {
+        let (reply, emptied) = sync_channel(1);
+        self.order(Task::EmptyLog(reply))?;
+        emptied.recv().map_err(|_| ended())?
+    }
+
+    fn order(&self, task: Task) -> Result<()> {
+        self.queue.try_send(task).map_err(|error| match error {
+            TrySendError::Full(_) => Error::Unavailable("the write queue is full".into()),
+            TrySendError::Disconnected(_) => ended(),
+        })
+    }
 }
 
-fn write_until_closed(manager: &Manager, wake_up: &WakeUp, jobs: &Receiver<Box<dyn Job>>) {
+fn ended() -> Error {
+    Error::Internal("the writer has ended".into())
+}
+
+fn write_until_closed(manager: &Manager, wake_up: &WakeUp, tasks: &Receiver<Task>) {
     let mut connection = None;
-    while let Ok(first) = jobs.recv() {
-        let mut batch = vec![first];
-        batch.extend(jobs.try_iter().take(JOBS_PER_COMMIT - 1));
-        let committed = open_and_commit(manager, &mut connection, &mut batch);
-        manager.writes().note(Obstacle::Failure, committed.is_err());
-        wake_up.end_transaction(committed.is_ok());
-        if let Err(error) = &committed {
-            tracing::error!(%error, "cannot write to SQLite");
-            // The state of the transaction is unknown. A new connection has none.
-            connection = None;
+    while let Ok(first) = tasks.recv() {
+        let (mut batch, mut emptiers) = (Vec::new(), Vec::new());
+        let others = tasks.try_iter().take(JOBS_PER_COMMIT - 1);
+        for task in iter::once(first).chain(others) {
+            match task {
+                Task::Job(job) => batch.push(job),
+                Task::EmptyLog(reply) => emptiers.push(reply),
+            }
         }
-        for job in batch {
-            job.answer(&committed);
+        if !batch.is_empty() {
+            write_batch(manager, wake_up, &mut connection, batch);
         }
-        if let Some(connection) = &mut connection {
+        if !emptiers.is_empty() {
+            let emptied = open(manager, &mut connection)
+                .and_then(|connection| connection::empty_log(&mut connection.conn));
+            for reply in emptiers {
+                // The caller may have gone.
+                drop(reply.send(emptied.clone()));
+            }
+        } else if let Some(connection) = &mut connection {
             connection.copy_long_log();
         }
+    }
+}
+
+fn write_batch(
+    manager: &Manager,
+    wake_up: &WakeUp,
+    connection: &mut Option<Connection>,
+    mut batch: Vec<Box<dyn Job>>,
+) {
+    let committed = open_and_commit(manager, connection, &mut batch);
+    manager.writes().note(Obstacle::Failure, committed.is_err());
+    wake_up.end_transaction(committed.is_ok());
+    if let Err(error) = &committed {
+        tracing::error!(%error, "cannot write to SQLite");
+        // The state of the transaction is unknown. A new connection has none.
+        *connection = None;
+    }
+    for job in batch {
+        job.answer(&committed);
     }
 }
 
@@ -178,15 +225,23 @@ impl Connection {
     }
 }
 
+/// Returns the connection, which is opened if there is none.
+fn open<'a>(
+    manager: &Manager,
+    connection: &'a mut Option<Connection>,
+) -> Result<&'a mut Connection> {
+    match connection {
+        Some(connection) => Ok(connection),
+        None => Ok(connection.insert(Connection::open(manager)?)),
+    }
+}
+
 fn open_and_commit(
     manager: &Manager,
     connection: &mut Option<Connection>,
     batch: &mut [Box<dyn Job>],
 ) -> Result<()> {
-    let connection = match connection {
-        Some(connection) => connection,
-        None => connection.insert(Connection::open(manager)?),
-    };
+    let connection = open(manager, connection)?;
     let all_lazy = batch.iter().all(|job| job.durability() == Durability::Lazy);
     connection.set_durability(if all_lazy { Durability::Lazy } else { Durability::Full })?;
     let conn = &mut connection.conn;

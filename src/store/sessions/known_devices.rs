@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use crate::domain::{KnownDevice, TokenHash, UserId, UtcTime};
 use crate::store::engine::cached::Cached;
 use crate::store::schema::known_devices;
-use crate::store::{Conn, Result};
+use crate::store::{Conn, Result, page};
 
 /// Returns the owner of the device that holds this token.
 pub fn find_owner(conn: &mut Conn, token: &TokenHash) -> Result<Option<UserId>> {
@@ -64,12 +64,11 @@ pub fn list_all(conn: &mut Conn, user: UserId) -> Result<Vec<KnownDevice>> {
 pub fn erase_of(conn: &mut Conn, user: UserId, limit: i64) -> Result<bool> {
     let of_user = known_devices::table.filter(known_devices::user_id.eq(user.0));
     let tokens: Vec<Vec<u8>> = of_user.select(known_devices::token_hash).limit(limit).load(conn)?;
-    if tokens.is_empty() {
-        return Ok(false);
+    if !tokens.is_empty() {
+        diesel::delete(known_devices::table.filter(known_devices::token_hash.eq_any(&tokens)))
+            .execute(conn)?;
     }
-    diesel::delete(known_devices::table.filter(known_devices::token_hash.eq_any(tokens)))
-        .execute(conn)?;
-    Ok(true)
+    Ok(page::may_be_more(&tokens, limit))
 }
 
 /// Deletes all devices of a user.
