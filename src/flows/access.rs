@@ -12,7 +12,7 @@ use crate::domain::{
     ApiKey, ApiKeyId, ApiKeyState, EventContext, PlainToken, Scope, SessionId, User, UserId,
     UtcTime,
 };
-use crate::store::{Conn, api_keys, sessions, users};
+use crate::store::{self, Conn, api_keys, sessions, users};
 
 /// Precision of the last-used time of an API key. It saves a write per request.
 const USE_RECORDED_EVERY: Duration = Duration::from_mins(1);
@@ -149,12 +149,23 @@ impl Flows {
         if !key.scopes.contains(&scope) {
             return Err(Error::PermissionDenied);
         }
-        let since = now.before(USE_RECORDED_EVERY);
-        if key.last_used_at.is_none_or(|last| last < since) {
-            let id = key.id.clone();
-            self.db.write(move |conn| api_keys::record_use(conn, &id, since, now))?;
-        }
+        self.note_use(&key, now);
         Ok(key)
+    }
+
+    /// Records that a key was used. A failure is no reason to refuse the request: a service reads
+    /// with its key while the database accepts no writes.
+    fn note_use(&self, key: &ApiKey, now: UtcTime) {
+        let since = now.before(USE_RECORDED_EVERY);
+        if key.last_used_at.is_some_and(|last| last >= since) || !self.db.can_write() {
+            return;
+        }
+        let id = key.id.clone();
+        let noted: store::Result<()> =
+            self.db.write(move |conn| api_keys::record_use(conn, &id, since, now));
+        if let Err(error) = noted {
+            tracing::warn!(api_key = %key.id, %error, "the use of an API key is not recorded");
+        }
     }
 }
 

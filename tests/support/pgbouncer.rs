@@ -20,6 +20,11 @@ impl Pooler {
     /// Starts a pooler that gives each transaction to one of `size` server processes; `None`
     /// (reported as skipped) without `PgBouncer`.
     pub fn start(cluster: &Cluster, size: u32) -> Option<Self> {
+        Self::start_with(cluster, size, "")
+    }
+
+    /// Starts one with further settings.
+    pub fn start_with(cluster: &Cluster, size: u32, more: &str) -> Option<Self> {
         let program = needs("pgbouncer (Debian: apt-get install pgbouncer)", program())?;
         let folder = cluster.folder().join("pooler");
         fs::create_dir(&folder).expect("a folder for the pooler");
@@ -30,7 +35,7 @@ impl Pooler {
             "[databases]\npostgres = host=127.0.0.1 port={} dbname=postgres\n\
              [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
              auth_type = trust\nauth_file = {}\npool_mode = transaction\n\
-             default_pool_size = {size}\nmax_client_conn = 500\nlogfile = {}\n",
+             default_pool_size = {size}\nmax_client_conn = 500\nlogfile = {}\n{more}\n",
             cluster.port(),
             users.display(),
             folder.join("log").display(),

@@ -2,6 +2,7 @@
 //! parameters are ignored and empty ones count as missing, as RFC 6749 section 3.2 requires; no
 //! parameter may occur twice.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -13,10 +14,16 @@ use crate::domain::Fault;
 use crate::flows::FieldFault;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
-use crate::http::request::body::{Body, Fields, collect_small};
+use crate::http::request::body::{Body, Collected, Fields, collect_small};
 
 /// A form of type `T`, extracted from a request.
 pub struct Form<T>(pub T);
+
+/// A form that was received, before its fields are read.
+pub struct Received {
+    request: HttpRequest,
+    body: Collected,
+}
 
 /// Returns whether the content type of a request is that of a form.
 pub fn is_form(request: &HttpRequest) -> bool {
@@ -30,29 +37,51 @@ impl<T: Body> FromRequest for Form<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let form = Received::from_request(request, payload);
+        Box::pin(async move { form.await?.read().map(Self) })
+    }
+}
+
+impl FromRequest for Received {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (is_form, request) = (is_form(request), request.clone());
         let body = collect_small(&request, payload);
         Box::pin(async move {
             if !is_form {
                 return Err(Code::UnsupportedMediaType.into());
             }
-            let body = body.await?;
-            read(&body.bytes, &request).map(Self)
+            Ok(Self { body: body.await?, request })
         })
     }
 }
 
-fn read<T: Body>(body: &[u8], request: &HttpRequest) -> Result<T, ApiError> {
-    let (mut object, mut faults) = (Map::new(), Vec::new());
-    for (name, value) in form_urlencoded::parse(body).filter(|(_, value)| !value.is_empty()) {
-        if object.insert(name.to_string(), value.as_ref().into()).is_some() {
-            faults.push(FieldFault::new(
-                name.chars().take(100).collect::<String>(),
-                Fault::InvalidFormat,
-            ));
-        }
+impl Received {
+    /// Returns the first value of a parameter, whatever else the form has.
+    pub fn value(&self, name: &str) -> Option<String> {
+        let found = self.parameters().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.into_owned())
     }
-    let mut fields = Fields::new(object, faults, request.app_data());
-    let read = T::read(&mut fields);
-    fields.finish_open(read)
+
+    /// Reads the fields.
+    pub fn read<T: Body>(&self) -> Result<T, ApiError> {
+        let (mut object, mut faults) = (Map::new(), Vec::new());
+        for (name, value) in self.parameters() {
+            if object.insert(name.to_string(), value.as_ref().into()).is_some() {
+                faults.push(FieldFault::new(
+                    name.chars().take(100).collect::<String>(),
+                    Fault::InvalidFormat,
+                ));
+            }
+        }
+        let mut fields = Fields::new(object, faults, self.request.app_data());
+        let read = T::read(&mut fields);
+        fields.finish_open(read)
+    }
+
+    fn parameters(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        form_urlencoded::parse(&self.body.bytes).filter(|(_, value)| !value.is_empty())
+    }
 }

@@ -1,6 +1,7 @@
 //! One connection type over two databases, opened by the scheme of the URL.
 
 use std::path::Path;
+use std::sync::Once;
 use std::time::Duration;
 
 use diesel::RunQueryDsl as _;
@@ -76,7 +77,7 @@ impl Manager {
             DatabaseUrl::Postgres(url) => {
                 let mut conn = self.open_postgres(&connection_url(url)?)?;
                 if !self.prepared_statements {
-                    conn.set_prepared_statement_cache_size(CacheSize::Disabled);
+                    prepare_no_statements(&mut conn);
                 }
                 Ok(Conn::Postgres(conn))
             }
@@ -86,15 +87,29 @@ impl Manager {
 
     fn open_postgres(&self, url: &str) -> Result<PgConnection> {
         if let Some(timeout) = self.lock_timeout
-            && let Some(url) = with_lock_timeout(url, timeout)
+            && let Some(limited) = with_lock_timeout(url, timeout)
         {
-            match PgConnection::establish(&url) {
+            match PgConnection::establish(&limited) {
                 // PgBouncer accepts few start-up options and refuses connections with others.
-                Err(error) if error.to_string().contains("startup parameter") => {}
+                Err(error) if error.to_string().contains("startup parameter") => {
+                    let mut conn = PgConnection::establish(url)?;
+                    distrust_pooler(&mut conn);
+                    return Ok(conn);
+                }
                 outcome => return Ok(outcome?),
             }
         }
         Ok(PgConnection::establish(url)?)
+    }
+
+    /// Records whether the server limits waits for locks on a new connection. Where the start-up
+    /// option had no effect, a pooler ignored it.
+    pub(super) fn note_limit(&self, postgres: &mut PgConnection, limits_waits: bool) {
+        let DatabaseUrl::Postgres(url) = &self.url else { return };
+        let asked = self.lock_timeout.and_then(|timeout| with_lock_timeout(url, timeout));
+        if asked.is_some() && !limits_waits {
+            distrust_pooler(postgres);
+        }
     }
 
     fn open_sqlite(&self, path: &Path) -> Result<Conn> {
@@ -115,6 +130,23 @@ impl Manager {
         })?;
         Ok(Conn::Sqlite(conn))
     }
+}
+
+/// Keeps no statements on a connection through a pooler. In transaction mode, the statement of that
+/// name at the next server process may be another one, which would be executed in its place.
+fn distrust_pooler(conn: &mut PgConnection) {
+    static TOLD: Once = Once::new();
+    TOLD.call_once(|| {
+        tracing::info!(
+            setting = "HALLPASS_DATABASE_PREPARED_STATEMENTS",
+            "Postgres is reached through a pooler: no statements are prepared, as with `off`"
+        );
+    });
+    prepare_no_statements(conn);
+}
+
+fn prepare_no_statements(conn: &mut PgConnection) {
+    conn.set_prepared_statement_cache_size(CacheSize::Disabled);
 }
 
 /// Characters that are escaped in a file URI. SQLite has no other way to open a file read-only.

@@ -107,6 +107,9 @@ impl r2d2::ManageConnection for Manager {
             return Ok(());
         }
         let State { takes_writes, limits_waits } = state(postgres)?;
+        if pooled.proven.is_none() {
+            self.note_limit(postgres, limits_waits);
+        }
         if takes_writes || pooled.is_new() {
             self.writes.note(Obstacle::ReadOnly, !takes_writes);
             (pooled.proven, pooled.limits_waits) = (Some(Instant::now()), limits_waits);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::api::limits::attempts::limited_with;
 use crate::support::account::NEW_DEVICE;
-use crate::support::{Answer, PASSWORD, SECOND, TestApp, Tokens, World, on_both};
+use crate::support::{Answer, PASSWORD, SECOND, TestApp, Tokens, World, on_both, wait_for};
 
 const ROOT: &str = "root@example.com";
 const MINA: &str = "mina@example.com";
@@ -137,6 +137,30 @@ on_both! {
         world.advance(Duration::from_secs(31));
         app.get_as(&key, "/v1/users").is(200);
         assert_ne!(last_used(), first);
+    }
+
+    fn a_service_reads_while_the_database_accepts_no_writes(world) {
+        let app = world.app();
+        let (root, _, _, key) = scene(&world, &app, &["users:read", "introspect"]);
+        let bearer = format!("Bearer {key}");
+        let statements = [("api_keys", "UPDATE")];
+        world.fail(&statements);
+        let read = || {
+            app.get_as(&key, "/v1/users").is(200);
+            let headers = [("authorization", bearer.as_str())];
+            let form = [("token", root.access.as_str())];
+            let answer = app.post_form("/v1/introspect", &headers, &form).is(200);
+            assert_eq!(answer.json()["active"], true);
+        };
+        read();
+        assert!(list(&app, &root)[0]["last_used_at"].is_null());
+        world.mend(&statements);
+        read();
+        // On Postgres the next use may come before the trial write.
+        wait_for("the record of a use", || {
+            read();
+            list(&app, &root)[0]["last_used_at"].is_string().then_some(())
+        });
     }
 
     fn only_superusers_right_after_a_log_in_create_keys(world) {

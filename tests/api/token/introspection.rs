@@ -191,6 +191,36 @@ on_both! {
         }
     }
 
+    fn a_faulty_form_with_a_client_secret_is_answered_as_one_with_a_header(world) {
+        let app = world.app();
+        let (mina, key) = scene(&world, &app);
+        let basic = format!("Basic {}", STANDARD.encode(format!("any:{key}")));
+        let token = ("token", mina.access.as_str());
+        for path in ["/v1/introspect", "/v1/revoke"] {
+            for (field, code, form) in [
+                ("token", "required", vec![]),
+                ("token", "required", vec![("token", "")]),
+                ("token", "invalid_format", vec![token, token]),
+                ("client_id", "invalid_format", vec![token, ("client_id", "a"), ("client_id", "b")]),
+                ("unknown", "invalid_format", vec![("unknown", "a"), ("unknown", "b"), token]),
+            ] {
+                let faults = of_oauth(&post(&app, path, Some(&basic), &form), "invalid_request");
+                assert_eq!(faults, [(field.to_owned(), code.to_owned())], "{form:?}");
+                let form = [&[("client_secret", key.as_str())], &form[..]].concat();
+                assert_eq!(of_oauth(&post(&app, path, None, &form), "invalid_request"), faults);
+            }
+            let twice = [("client_secret", key.as_str()), token, ("client_secret", "hpk_x")];
+            let faults = of_oauth(&post(&app, path, None, &twice), "invalid_request");
+            assert_eq!(faults, [("client_secret".to_owned(), "invalid_format".to_owned())]);
+            let long = format!("client_secret={key}&token={}", "x".repeat(16 * 1024));
+            app.send("POST", path, &[FORM], long).refused(413, "payload_too_large");
+            // A form without any credentials has no other fault.
+            post(&app, path, None, &[("client_secret", ""), ("client_id", "any")])
+                .refused(401, "authentication_required");
+        }
+        app.me(&mina.access).is(200);
+    }
+
     fn an_oauth_library_refreshes_by_a_form(world) {
         let app = world.app();
         let (mina, _) = scene(&world, &app);

@@ -32,20 +32,31 @@ pub enum ByteOrder {
 }
 
 impl Charset {
-    /// Returns the charset of this name, in any letter case.
+    /// Returns the charset of this name, in any letter case. Python tells no separator from another,
+    /// and has names of its own beside those of the WHATWG.
     pub fn named(name: &str) -> Option<Self> {
         let name = name.trim().to_ascii_lowercase();
-        Some(match name.as_str() {
-            "utf-8" | "utf8" => Self::Utf8,
+        let parts = name.split(|character: char| !character.is_ascii_alphanumeric());
+        let joined = parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
+        Some(match joined.as_str() {
+            "utf-8" | "utf8" | "utf" | "u8" | "cp65001" => Self::Utf8,
             "utf-8-sig" => Self::Utf8WithMark,
             // Not windows-1252, which the WHATWG means by these names.
-            "iso-8859-1" | "latin-1" | "latin1" => Self::Latin1,
-            "ascii" | "us-ascii" => Self::Ascii,
-            "utf-16" => Self::Utf16(None),
-            "utf-16le" => Self::Utf16(Some(ByteOrder::Little)),
-            "utf-16be" => Self::Utf16(Some(ByteOrder::Big)),
-            "utf-32" => Self::Utf32,
-            other => Self::Other(Encoding::for_label(other.as_bytes())?),
+            "iso-8859-1" | "iso8859-1" | "iso8859" | "8859" | "cp819" | "latin" | "latin-1"
+            | "latin1" | "l1" => Self::Latin1,
+            "ascii" | "us-ascii" | "646" => Self::Ascii,
+            "utf-16" | "utf16" | "u16" => Self::Utf16(None),
+            "utf-16le" | "utf-16-le" => Self::Utf16(Some(ByteOrder::Little)),
+            "utf-16be" | "utf-16-be" => Self::Utf16(Some(ByteOrder::Big)),
+            "utf-32" | "utf32" | "u32" => Self::Utf32,
+            "cp949" | "949" | "ms949" | "uhc" | "euckr" => Self::Other(encoding_rs::EUC_KR),
+            "cp932" | "932" | "s-jis" => Self::Other(encoding_rs::SHIFT_JIS),
+            "cp936" | "936" | "ms936" => Self::Other(encoding_rs::GBK),
+            "cp950" | "950" | "ms950" => Self::Other(encoding_rs::BIG5),
+            _ => Self::Other(
+                Encoding::for_label(name.as_bytes())
+                    .or_else(|| Encoding::for_label(joined.as_bytes()))?,
+            ),
         })
     }
 
@@ -141,6 +152,17 @@ mod tests {
             ("utf-32", b"a\0\0\0", "a"),
             ("euc-kr", b"\xc7\xd1", "한"),
             ("windows-1252", b"\x80", "€"),
+            ("iso8859_1", b"\xe9\x80", "é\u{80}"),
+            ("ISO 8859-1", b"\xe9\x80", "é\u{80}"),
+            ("l1", b"\x80", "\u{80}"),
+            ("UTF_8", b"\xc3\xa9", "é"),
+            ("utf16", b"\xff\xfea\0", "a"),
+            ("utf_16_be", b"\0a", "a"),
+            ("CP949", b"\xc7\xd1\x8c\x63", "한똠"),
+            ("euc_kr", b"\xc7\xd1", "한"),
+            ("ks_c_5601-1987", b"\xc7\xd1", "한"),
+            ("cp932", b"\x82\xa0", "あ"),
+            ("iso8859_15", b"\xa4", "€"),
         ] {
             assert_eq!(decoded(name, bytes).as_deref(), Some(text), "{name}");
         }
@@ -151,6 +173,7 @@ mod tests {
         for (name, bytes) in [
             ("utf-8", &b"\xff"[..]),
             ("ascii", b"\xe9"),
+            ("646", b"\xe9"),
             ("utf-16", b"a"),
             ("utf-16le", b"\0\xd8"),
             ("utf-32", b"\0\xd8\0\0"),
@@ -164,5 +187,6 @@ mod tests {
     fn an_unknown_name_is_no_charset() {
         assert_eq!(Charset::named("nonsense"), None);
         assert_eq!(Charset::named(""), None);
+        assert_eq!(Charset::named(" - "), None);
     }
 }

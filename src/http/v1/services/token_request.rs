@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::domain::PlainToken;
 use crate::http::error::ApiError;
 use crate::http::request::body::{Body, Fields};
-use crate::http::request::form::Form;
+use crate::http::request::form::Received;
 use crate::http::request::service_credentials::{self, Presented};
 
 /// A token, and the credentials of the service if they are not in the `Authorization` header.
@@ -54,32 +54,27 @@ impl FromRequest for TokenRequest {
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let form = Form::<TokenForm>::from_request(request, payload);
+        let form = Received::from_request(request, payload);
         let request = request.clone();
         Box::pin(async move {
-            let form = form.await;
-            // Missing credentials are reported before faults of the form.
-            let client_secret =
-                form.as_ref().ok().and_then(|Form(form)| form.client_secret.clone());
-            let presented = service_credentials::presented(&request, client_secret);
-            let presented = presented.map_err(ApiError::of_oauth)?;
-            let Form(form) = form.map_err(ApiError::of_oauth)?;
-            Ok(Self { presented, token: form.token })
+            let read = async move {
+                let form = form.await?;
+                // Missing credentials are reported before faults of the form.
+                let client_secret = form.value("client_secret").map(PlainToken::presented);
+                let presented = service_credentials::presented(&request, client_secret)?;
+                let TokenForm(token) = form.read()?;
+                Ok(Self { presented, token })
+            };
+            read.await.map_err(ApiError::of_oauth)
         })
     }
 }
 
-/// The parsed form.
-struct TokenForm {
-    token: PlainToken,
-    client_secret: Option<PlainToken>,
-}
+/// The token of a form.
+struct TokenForm(PlainToken);
 
 impl Body for TokenForm {
     fn read(fields: &mut Fields) -> Option<Self> {
-        let token = fields.required("token", |text| Ok(PlainToken::presented(text)));
-        let client_secret =
-            fields.optional("client_secret", |text| Ok(PlainToken::presented(text)));
-        Some(Self { token: token?, client_secret })
+        fields.required("token", |text| Ok(PlainToken::presented(text))).map(Self)
     }
 }
