@@ -11,6 +11,10 @@
     reason = "a test that does not find what it needs has failed"
 )]
 
+/// The allocator of the program: half of the tests' processor time is in this process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod api;
 #[cfg(feature = "drf-jwt")]
 mod django;

@@ -154,7 +154,7 @@ macro_rules! behind_each_proxy {
 
             #[test]
             fn nginx_and_postgres() {
-                if Kind::Nginx.is_here() { story(Kind::Nginx, Setup::on_postgres()) }
+                if Kind::Nginx.is_here() { story(Kind::Nginx, Setup::with_tables_on_postgres()) }
             }
 
             #[test]
@@ -164,7 +164,7 @@ macro_rules! behind_each_proxy {
 
             #[test]
             fn caddy_and_postgres() {
-                if Kind::Caddy.is_here() { story(Kind::Caddy, Setup::on_postgres()) }
+                if Kind::Caddy.is_here() { story(Kind::Caddy, Setup::with_tables_on_postgres()) }
             }
 
             #[test]
@@ -174,7 +174,7 @@ macro_rules! behind_each_proxy {
 
             #[test]
             fn envoy_and_postgres() {
-                if Kind::Envoy.is_here() { story(Kind::Envoy, Setup::on_postgres()) }
+                if Kind::Envoy.is_here() { story(Kind::Envoy, Setup::with_tables_on_postgres()) }
             }
 
             #[test]
@@ -184,7 +184,7 @@ macro_rules! behind_each_proxy {
 
             #[test]
             fn traefik_and_postgres() {
-                if Kind::Traefik.is_here() { story(Kind::Traefik, Setup::on_postgres()) }
+                if Kind::Traefik.is_here() { story(Kind::Traefik, Setup::with_tables_on_postgres()) }
             }
         }
     )*};

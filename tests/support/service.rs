@@ -15,7 +15,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::client::Api;
-use crate::{postgres, scratch};
+use crate::postgres::{self, Migrated};
+use crate::scratch;
 
 /// Longer than any start or command takes on a busy machine.
 const PROCESS_TIMEOUT: Duration = Duration::from_secs(20);
@@ -24,6 +25,8 @@ const PROCESS_TIMEOUT: Duration = Duration::from_secs(20);
 pub struct Setup {
     folder: TempDir,
     settings: Vec<(String, String)>,
+    /// The database of [`Self::with_tables_on_postgres`], dropped with the folder.
+    _postgres: Option<Migrated>,
 }
 
 /// Result of a command.
@@ -39,7 +42,7 @@ impl Setup {
     pub fn bare() -> Self {
         let folder = scratch::folder();
         fs::create_dir(folder.path().join("work")).unwrap();
-        Self { folder, settings: Vec::new() }.with("HALLPASS_BIND", "127.0.0.1:0")
+        Self { folder, settings: Vec::new(), _postgres: None }.with("HALLPASS_BIND", "127.0.0.1:0")
     }
 
     /// Settings with cheap hashes, on SQLite.
@@ -50,6 +53,14 @@ impl Setup {
     /// The same on an empty Postgres; `None` (reported as skipped) without one.
     pub fn on_postgres() -> Option<Self> {
         Some(Self::on_sqlite().with("DATABASE_URL", &postgres::fresh_schema()?))
+    }
+
+    /// The same on a Postgres with the tables of this version, for tests of what comes after the
+    /// first start: the migrations cost as much as a dozen requests.
+    pub fn with_tables_on_postgres() -> Option<Self> {
+        let postgres = Migrated::create()?;
+        let setup = Self::on_sqlite().with("DATABASE_URL", &postgres.url);
+        Some(Self { _postgres: Some(postgres), ..setup })
     }
 
     /// Sets a setting.

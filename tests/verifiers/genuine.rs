@@ -47,7 +47,7 @@ fn rewritten(token: &str, part: usize, change: impl FnOnce(&mut Value)) -> Strin
 
 for_each_language! {
     fn a_token_counts_until_its_session_ends(language) {
-        for setup in [Some(Setup::on_sqlite()), Setup::on_postgres()].into_iter().flatten() {
+        for setup in [Some(Setup::on_sqlite()), Setup::with_tables_on_postgres()].into_iter().flatten() {
             let (_setup, service) = with_ada(setup);
             let Some(example) = language.start(&url(&service), MAX_STALENESS) else { return };
             let (one, other) = (log_in(&service), log_in(&service));
@@ -71,7 +71,7 @@ for_each_language! {
     }
 
     fn a_token_with_new_rights_counts_at_once(language) {
-        for setup in [Some(Setup::on_sqlite()), Setup::on_postgres()].into_iter().flatten() {
+        for setup in [Some(Setup::on_sqlite()), Setup::with_tables_on_postgres()].into_iter().flatten() {
             let setup = setup.with("HALLPASS_AUDIENCE", "https://api.test, reports");
             let (setup, service) = with_ada(setup);
             let Some(example) = language.start_for(&url(&service), Some("reports"), MAX_STALENESS) else { return };

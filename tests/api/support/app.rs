@@ -225,7 +225,7 @@ impl Tokens {
 }
 
 /// Repeats a request while the revocation list is stale: it becomes so when a test moves the clock
-/// by hours, until the next sync a second later.
+/// by hours, until the next sync.
 pub fn settled(mut ask: impl FnMut() -> Answer) -> Answer {
     wait_for("a service that knows what was revoked", || Some(ask()).filter(|it| it.status != 503))
 }

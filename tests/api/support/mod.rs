@@ -80,15 +80,19 @@ pub fn at_once<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T
     })
 }
 
-/// Repeats `look` until it returns a value.
+/// Repeats `look` until it returns a value. The pauses become longer: a look is often a request,
+/// which takes processor time from what is waited for.
 pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let time_out = std::time::Duration::from_secs(60);
+    let longest = std::time::Duration::from_millis(50);
+    let mut pause = std::time::Duration::from_millis(4);
     let started = std::time::Instant::now();
     loop {
         if let Some(found) = look() {
             return found;
         }
         assert!(started.elapsed() < time_out, "timed out waiting for {what}");
-        std::thread::sleep(std::time::Duration::from_millis(10));
+        std::thread::sleep(pause);
+        pause = longest.min(pause * 3 / 2);
     }
 }

@@ -22,10 +22,11 @@ use crate::scratch;
 /// Time at which every test begins, in seconds since the epoch.
 pub const BEGINNING: i64 = 1_800_000_000;
 
-/// Shorter periods than in service, so that tests do not wait for them. The time-outs are longer,
-/// since a busy machine is not a fault here.
+/// The period of the keys is shorter than in service, so that tests do not wait for it. That of the
+/// sync is the same: a sync costs as much as a request, and each service of each test has them. The
+/// time-outs are longer, since a busy machine is not a fault here.
 const TIMING: Timing = Timing {
-    sync_period: Duration::from_millis(100),
+    sync_period: Duration::from_millis(500),
     keys_period: Duration::from_millis(100),
     database_wait: Duration::from_secs(60),
     answer_limit: Duration::from_secs(60),
