@@ -19,9 +19,9 @@ pub fn is_oauth(path: &str) -> bool {
 /// Credentials of a request to one of the endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credentials {
-    /// Those of a client, in `Authorization`.
+    /// A client secret, in a Basic header or in the form.
     Client,
-    /// A token, in the body or in a cookie.
+    /// A Bearer token, or a token in the body or in a cookie.
     Token,
 }
 

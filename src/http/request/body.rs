@@ -333,11 +333,9 @@ pub async fn collect(
     limit: usize,
 ) -> Result<Collected, ApiError> {
     let _reading = intake.reading_body();
-    let body = tokio::time::timeout(BODY_TIMEOUT, collect_all(payload, limit))
+    tokio::time::timeout(BODY_TIMEOUT, collect_all(payload, limit))
         .await
-        .map_err(|_| Code::RequestTimeout)??;
-    intake.set_body_read(body.bytes.len());
-    Ok(body)
+        .map_err(|_| Code::RequestTimeout)?
 }
 
 async fn collect_all(mut payload: Payload, limit: usize) -> Result<Collected, ApiError> {

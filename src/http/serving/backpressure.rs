@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use actix_web::HttpRequest;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
-use actix_web::dev::{Payload, ServiceRequest};
+use actix_web::dev::ServiceRequest;
 use actix_web::web::Bytes;
 
 /// The state of one connection, shared with its requests.
@@ -23,17 +23,6 @@ struct Counts {
     bodies: Cell<usize>,
     is_write_waiting: Cell<bool>,
     reader: RefCell<Option<Waker>>,
-    seen: Cell<Seen>,
-}
-
-/// The requests since the connection was last between two of them.
-#[derive(Clone, Copy, Default)]
-enum Seen {
-    #[default]
-    None,
-    /// One, with the length of its body if that was received to its end.
-    One(Option<u64>),
-    Several,
 }
 
 impl Intake {
@@ -42,9 +31,16 @@ impl Intake {
         request.conn_data::<Self>().cloned().unwrap_or_default()
     }
 
+    /// Returns whether all requests that were read are answered.
+    pub fn is_answered(&self) -> bool {
+        self.0.answers.get() == 0
+    }
+
     /// Returns whether more may be read. If not, the task is woken when that may have changed.
-    pub fn is_open(&self, context: &Context<'_>) -> bool {
-        let wants_more = self.0.answers.get() == 0 || self.0.bodies.get() > 0;
+    /// `is_between_requests` tells that the next byte belongs to another request.
+    pub fn is_open(&self, context: &Context<'_>, is_between_requests: bool) -> bool {
+        let wants_body = self.0.bodies.get() > 0 && !is_between_requests;
+        let wants_more = self.is_answered() || wants_body;
         if wants_more && !self.0.is_write_waiting.get() {
             return true;
         }
@@ -69,40 +65,12 @@ impl Intake {
 
     /// Returns a guard for this request, which is in progress.
     pub fn answering(request: &ServiceRequest) -> CountGuard {
-        let (request, payload) = request.parts();
-        let intake = Self::of(request);
-        intake.0.seen.set(match intake.0.seen.get() {
-            Seen::None => Seen::One(matches!(payload, Payload::None).then_some(0)),
-            Seen::One(_) | Seen::Several => Seen::Several,
-        });
-        CountGuard::on(&intake, |counts| &counts.answers)
+        CountGuard::on(&Self::of(request.request()), |counts| &counts.answers)
     }
 
     /// Returns a guard for a body that is being received.
     pub fn reading_body(&self) -> CountGuard {
         CountGuard::on(self, |counts| &counts.bodies)
-    }
-
-    /// Records that a body was received to its end.
-    pub fn set_body_read(&self, length: usize) {
-        if matches!(self.0.seen.get(), Seen::One(_)) {
-            self.0.seen.set(Seen::One(Some(length as u64)));
-        }
-    }
-
-    /// Returns the length of the body of the one request that was received and answered. `None` if
-    /// there was no request or more than one, if it is in progress, or if the end of its body was
-    /// not received.
-    pub fn body_of_the_only_request(&self) -> Option<u64> {
-        match self.0.seen.get() {
-            Seen::One(body) if self.0.answers.get() == 0 => body,
-            _ => None,
-        }
-    }
-
-    /// Forgets the requests that were seen.
-    pub fn forget_seen(&self) {
-        self.0.seen.take();
     }
 }
 

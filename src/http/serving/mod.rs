@@ -5,6 +5,7 @@ mod bare_answer;
 pub mod compressed;
 pub mod cors;
 pub mod drain;
+mod framing;
 pub mod middleware;
 mod parking;
 pub mod production_limit;

@@ -29,8 +29,9 @@ use crate::http::metrics::Metrics;
 use crate::http::request::body::BODY_TIMEOUT;
 use crate::http::serving::backpressure::Intake;
 use crate::http::serving::bare_answer::BareAnswer;
+use crate::http::serving::framing::Framing;
 use crate::http::serving::middleware::Https;
-use crate::http::serving::parking::{self, Received, SharedSocket};
+use crate::http::serving::parking::{self, SharedSocket};
 
 /// Time-out of the first head of a connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -163,9 +164,11 @@ struct Connection {
     idle_since: Option<Instant>,
     refusal: Option<Refusal>,
     intake: Intake,
-    /// True if the last read filled the buffer: its content is processed first.
-    filled_buffer: bool,
-    received: Received,
+    framing: Framing,
+    /// What was read beyond the current request.
+    withheld: Vec<u8>,
+    /// True if actix-http processes what it has before it gets more.
+    is_behind: bool,
 }
 
 /// The problem document that replaces a bare response.
@@ -186,8 +189,9 @@ impl Connection {
             idle_since: None,
             refusal: None,
             intake: Intake::default(),
-            filled_buffer: false,
-            received: Received::default(),
+            framing: Framing::default(),
+            withheld: Vec::new(),
+            is_behind: false,
         }
     }
 
@@ -218,8 +222,7 @@ impl Connection {
         }
     }
 
-    /// Starts the time-out of an idle connection. Half a head that came with the last request is
-    /// not visible here, but the earlier deadline of actix-http covers it.
+    /// Starts the time-out of an idle connection.
     fn begin_idleness(&mut self) {
         let now = Instant::now();
         self.idle_since = Some(now);
@@ -234,23 +237,22 @@ impl Connection {
         self.idle_since.filter(|_| can_wait).map(|since| since + self.settings.park_after)
     }
 
-    /// Returns whether actix-http holds nothing that the client sent.
-    fn is_between_requests(&self) -> bool {
-        let body = self.intake.body_of_the_only_request();
-        body.is_some_and(|length| self.received.ends_with_body(length))
-    }
-
+    /// Returns whether to park the connection: actix-http holds nothing that the client sent.
     fn should_park(&self) -> bool {
-        self.park_at().is_some_and(|at| at <= Instant::now()) && self.is_between_requests()
+        self.park_at().is_some_and(|at| at <= Instant::now())
+            && self.framing.is_between_requests()
+            && self.intake.is_answered()
     }
 
-    /// Counts what was read.
-    fn add_received(&mut self, bytes: &[u8]) {
-        if self.idle_since.is_some() && self.is_between_requests() {
-            self.received = Received::default();
-            self.intake.forget_seen();
+    /// Hands what was read to actix-http, up to the end of the current request.
+    fn hand_over(&mut self, bytes: &[u8], buffer: &mut ReadBuf<'_>) {
+        let room = bytes.len().min(buffer.remaining());
+        let count = self.framing.advance(&bytes[..room]);
+        buffer.put_slice(&bytes[..count]);
+        if count < bytes.len() {
+            self.withheld = bytes[count..].to_vec();
+            self.is_behind = true;
         }
-        self.received.add(bytes);
         self.end_idleness();
     }
 
@@ -283,12 +285,17 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.check_deadline(context)?;
-        if !self.intake.is_open(context) {
+        if !self.intake.is_open(context, self.framing.is_between_requests()) {
             return Poll::Pending;
         }
-        if std::mem::take(&mut self.filled_buffer) {
+        if std::mem::take(&mut self.is_behind) {
             context.waker().wake_by_ref();
             return Poll::Pending;
+        }
+        if !self.withheld.is_empty() {
+            let withheld = std::mem::take(&mut self.withheld);
+            self.hand_over(&withheld, buffer);
+            return Poll::Ready(Ok(()));
         }
         let mut bytes = [0; READ_CHUNK];
         let size = buffer.remaining().min(READ_CHUNK);
@@ -300,9 +307,8 @@ impl AsyncRead for Connection {
             return Poll::Ready(Ok(()));
         }
         ready!(read)?;
-        buffer.put_slice(chunk.filled());
-        self.filled_buffer = chunk.remaining() == 0;
-        self.add_received(chunk.filled());
+        self.is_behind = chunk.remaining() == 0;
+        self.hand_over(chunk.filled(), buffer);
         Poll::Ready(Ok(()))
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::raw::{Raw, post};
 use crate::support::{Answer, TestApp, World, contract_of};
@@ -291,5 +291,50 @@ fn json_that_is_meant_to_hurt_is_answered_soon() {
         let answer = post(&app, "/v1/token-verify", JSON, body.as_bytes()).refused(status, code);
         assert!(started.elapsed() < Duration::from_secs(1), "{body:.60}");
         assert!(answer.body.len() < 4_096, "an answer of {} bytes", answer.body.len());
+    }
+}
+
+/// actix-http writes a response by the method, version and `Connection` of the request that it
+/// parsed last.
+#[test]
+fn a_request_that_is_sent_ahead_changes_no_response_before_it() {
+    let app = app();
+    let body = "{\"token\":\"a\"}";
+    let post = format!("POST /v1/token-verify HTTP/1.1\r\nHost: a\r\n{JSON}");
+    let log_in = json!({"username": "nobody@example.com", "password": "a"}).to_string();
+    let requests = [
+        (format!("{post}Content-Length: 13\r\n\r\n{body}"), 401),
+        (format!("{post}Transfer-Encoding: chunked\r\n\r\nD\r\n{body}\r\n0\r\n\r\n"), 401),
+        ("GET /v1/config HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), 200),
+        // It is answered after its password is hashed.
+        (
+            format!(
+                "POST /v1/token-auth HTTP/1.1\r\nHost: a\r\n{JSON}Content-Length: {}\r\n\r\n{log_in}",
+                log_in.len()
+            ),
+            401,
+        ),
+    ];
+    let heads = [
+        "HEAD /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        "HEAD /healthz HTTP/1.0\r\n\r\n",
+    ];
+    for (request, status) in &requests {
+        for head in heads {
+            let both = [request, head].concat();
+            // At once, and with the next request in two pieces.
+            for cut in [both.len(), request.len() + 3, request.len() - 1] {
+                let mut raw = Raw::to(&app);
+                raw.send(&both[..cut]);
+                raw.send(&both[cut..]);
+                let answer = raw.answer().unwrap();
+                assert_eq!(answer.status, *status, "{both:?}");
+                assert!(!answer.body.is_empty(), "{both:?}");
+                assert_eq!(answer.header("connection"), None, "{both:?}");
+                let last = String::from_utf8(raw.rest()).unwrap();
+                assert!(last.starts_with("HTTP/1.") && last.contains(" 200 OK\r\n"), "{last:?}");
+                assert!(last.ends_with("\r\n\r\n"), "{last:?}");
+            }
+        }
     }
 }

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::domain::PlainToken;
 use crate::http::error::ApiError;
 use crate::http::request::body::{Body, Fields};
-use crate::http::request::form::Received;
+use crate::http::request::form::{Received, is_form};
 use crate::http::request::service_credentials::{self, Presented};
 
 /// A token, and the credentials of the service if they are not in the `Authorization` header.
@@ -58,8 +58,11 @@ impl FromRequest for TokenRequest {
         let request = request.clone();
         Box::pin(async move {
             let read = async move {
+                // Missing credentials are reported before other faults, where they could be read.
+                if !is_form(&request) {
+                    service_credentials::presented(&request, None)?;
+                }
                 let form = form.await?;
-                // Missing credentials are reported before faults of the form.
                 let client_secret = form.value("client_secret").map(PlainToken::presented);
                 let presented = service_credentials::presented(&request, client_secret)?;
                 let TokenForm(token) = form.read()?;
