@@ -51,6 +51,8 @@ mod service;
 #[path = "support/smtp.rs"]
 mod smtp;
 
+/// Each of many new connections would plan each of its first five executions of a statement.
+const PLAN_CACHE_MODE: &str = "force_generic_plan";
 /// True if this build has the Django REST adapter.
 const HAS_DRF: bool = cfg!(feature = "drf-jwt");
 /// True if this build serves Swagger UI.

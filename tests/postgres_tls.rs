@@ -21,6 +21,9 @@ struct Protection {
     ssl: bool,
 }
 
+/// The plans of Postgres by default.
+const PLAN_CACHE_MODE: &str = "auto";
+
 fn verified(cluster: &Cluster, ca_of: &Cluster) -> String {
     format!("{}?sslmode=verify-full&sslrootcert={}", cluster.url(), ca_of.ca_file().display())
 }

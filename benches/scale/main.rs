@@ -40,6 +40,9 @@ use requests::{Operation, operations};
 use serde_json::Value;
 use service::{Measured, Service};
 
+/// The plans of Postgres by default, as in production.
+const PLAN_CACHE_MODE: &str = "auto";
+
 /// The most that a request should take with many users, compared with few.
 const GOAL: f64 = 1.15;
 

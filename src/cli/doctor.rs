@@ -23,7 +23,7 @@ use crate::security::breached::BreachedPasswords;
 use crate::security::keys::{KeyError, SigningAlgorithm};
 use crate::social::{Callback, Provider, Providers, SocialSettings};
 use crate::store::jobs::backlog;
-use crate::store::{self, Db, PoolSettings, signing_keys};
+use crate::store::{self, Db, PoolSettings, PreparedStatements, signing_keys};
 
 /// Result of a check.
 enum Finding {
@@ -168,7 +168,7 @@ fn breached_passwords(Site { config, .. }: &Site) -> Finding {
 
 fn open(config: &Config) -> store::Result<Db> {
     let wait = Duration::from_secs(5);
-    let settings = PoolSettings { size: 1, wait, prepared_statements: false };
+    let settings = PoolSettings { size: 1, wait, prepared_statements: PreparedStatements::Never };
     Db::open_as_is(&config.database, settings)
 }
 

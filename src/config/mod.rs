@@ -43,7 +43,7 @@ use crate::mail::smtp::settings::SmtpSettings;
 use crate::security::breached::BreachedPasswordsSettings;
 use crate::security::keys::SigningAlgorithm;
 use crate::social::SocialSettings;
-use crate::store::DatabaseUrl;
+use crate::store::{DatabaseUrl, PreparedStatements};
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ pub struct Config {
     /// Largest number of connections in the pool.
     pub database_pool: u32,
     /// True if connections keep prepared statements.
-    pub prepared_statements: bool,
+    pub prepared_statements: PreparedStatements,
     /// True if unsafe settings are accepted.
     pub development: bool,
     /// The URL of the service, without a final slash.
@@ -168,7 +168,15 @@ impl Config {
         Self {
             database: read_database(s, &data_dir),
             database_pool: s.number("HALLPASS_DATABASE_POOL", 10, 1, 200),
-            prepared_statements: s.is_on("HALLPASS_DATABASE_PREPARED_STATEMENTS"),
+            prepared_statements: s.choice(
+                "HALLPASS_DATABASE_PREPARED_STATEMENTS",
+                PreparedStatements::UnlessPooled,
+                &[
+                    ("auto", PreparedStatements::UnlessPooled),
+                    ("on", PreparedStatements::Always),
+                    ("off", PreparedStatements::Never),
+                ],
+            ),
             smtp: read_smtp(s, &public_url),
             public_url,
             secret: read_service_secret(s, mode),

@@ -164,7 +164,7 @@ impl Flows {
         let noted: store::Result<()> =
             self.db.write(move |conn| api_keys::record_use(conn, &id, since, now));
         if let Err(error) = noted {
-            tracing::warn!(api_key = %key.id, %error, "the use of an API key is not recorded");
+            tracing::debug!(api_key = %key.id, %error, "the use of an API key is not recorded");
         }
     }
 }

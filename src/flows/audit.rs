@@ -11,7 +11,7 @@ use crate::domain::{
 };
 use crate::store::events::{self, EventPage};
 use crate::store::sessions::candidate::{Named, find_named};
-use crate::store::{self, Conn, users, users::erasures};
+use crate::store::{self, Conn, users};
 
 /// The interval in which a free and repeatable action of a user is recorded once. Without it, a
 /// client could fill the table and hide other events.
@@ -38,13 +38,12 @@ impl Flows {
     ) -> Result<EventPage> {
         self.administrator(caller, Scope::UsersRead)?;
         let mut page = self.events_of(id, before, limit)?;
-        let is_known =
-            !page.events.is_empty() || self.db.read(|conn| users::find_by_id(conn, id))?.is_some();
-        if !is_known {
+        // Read after the events: a deletion in between is noticed.
+        let is_there = self.db.read(|conn| users::find_by_id(conn, id))?.is_some();
+        if page.events.is_empty() && !is_there {
             return Err(Error::NotFound);
         }
-        // Read after the events: a deletion in between is noticed.
-        if self.db.read(|conn| erasures::is_requested(conn, id))? {
+        if !is_there {
             for event in &mut page.events {
                 event.context.device = Device::default();
                 event.detail.clear();

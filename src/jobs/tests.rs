@@ -15,7 +15,7 @@ use crate::store::jobs::backlog::{self, OpenJobs};
 use crate::store::jobs::lease::{Conclusion, Deferral};
 use crate::store::jobs::{self, Claim, ClaimOrder, DueJobs, Job, NewJob};
 use crate::store::outbox::{self, MailKind, NewMail};
-use crate::store::{self, Conn, DatabaseUrl, Db, PoolSettings};
+use crate::store::{self, Conn, DatabaseUrl, Db, PoolSettings, PreparedStatements};
 
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(50));
 
@@ -107,7 +107,11 @@ impl Service {
         let folder = tempfile::tempdir().unwrap();
         let url = DatabaseUrl::Sqlite(folder.path().join("jobs.db"));
         let wait = Duration::from_secs(10);
-        let db = Db::open(&url, PoolSettings { size: 2, wait, prepared_statements: true }).unwrap();
+        let db = Db::open(
+            &url,
+            PoolSettings { size: 2, wait, prepared_statements: PreparedStatements::Always },
+        )
+        .unwrap();
         let handler = Deliveries::default();
         let worker = Worker {
             db: db.clone(),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::engine::combiner::Combiner;
-use super::engine::connection::{self, Conn, Manager, ReadOnly};
+use super::engine::connection::{self, Conn, Manager, PreparedStatements, ReadOnly};
 use super::engine::health::{Fault, WriteState};
 use super::engine::migrate::run as migrate;
 use super::engine::pool::LogFaults;
@@ -65,9 +65,8 @@ pub struct PoolSettings {
     pub size: u32,
     /// Time-out of a caller for a free connection and, on Postgres, for a lock.
     pub wait: Duration,
-    /// True if connections to Postgres keep prepared statements. A pooler that hands each
-    /// transaction to another server process loses them.
-    pub prepared_statements: bool,
+    /// The connections to Postgres that keep prepared statements.
+    pub prepared_statements: PreparedStatements,
 }
 
 /// Pause between attempts to empty SQLite's log.

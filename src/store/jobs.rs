@@ -192,7 +192,7 @@ fn is_claimable(conn: &Conn, kinds: &[&'static str]) -> String {
     )
 }
 
-/// Returns the names in one text, each between `@`, so that a statement has one text for any number.
+/// Returns the names in one text, each between `@`: the statement is the same for any number.
 fn joined<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     names.into_iter().flat_map(|name| ["@", name, "@"]).collect()
 }

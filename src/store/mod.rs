@@ -26,7 +26,7 @@ pub mod users;
 pub use db::write::WriteKind;
 pub use db::{Db, PoolSettings, PoolUse};
 pub use engine::backup::{BackupError, backup};
-pub use engine::connection::Conn;
+pub use engine::connection::{Conn, PreparedStatements};
 pub use engine::migrate::{pending, run as migrate};
 pub use engine::url::{DatabaseUrl, hosts, without_port};
 pub use error::{Error, Result, Unique};

@@ -241,16 +241,17 @@ impl Cluster {
     /// Nothing here must survive a power failure, so nothing waits for the disk. What is committed
     /// must survive [`Cluster::stop`], so `synchronous_commit` stays on. No table becomes so large
     /// that it needs vacuuming, and each of many new connections would load the language of the
-    /// triggers anew, and plan each of its first five executions of a statement.
+    /// triggers anew.
     fn configure(&self) {
         let mut lines = format!(
             "listen_addresses = '127.0.0.1'\nport = {}\nunix_socket_directories = '{}'\n\
              max_connections = 500\nmax_locks_per_transaction = 512\nfsync = off\nfull_page_writes = off\n\
              max_wal_size = 128MB\nmin_wal_size = 32MB\n\
              autovacuum = off\nshared_preload_libraries = 'plpgsql'\n\
-             plan_cache_mode = force_generic_plan\n",
+             plan_cache_mode = {}\n",
             self.port,
-            self.folder.display()
+            self.folder.display(),
+            crate::PLAN_CACHE_MODE
         );
         if self.tls {
             lines += "ssl = on\nssl_cert_file = '../server.crt'\nssl_key_file = '../server.key'\n";

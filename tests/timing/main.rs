@@ -35,6 +35,9 @@ use connection::Connection;
 use verdict::{Arm, Measured, is_alike, median_of_five};
 use world::{Mail, World};
 
+/// The plans of Postgres by default, as in production.
+const PLAN_CACHE_MODE: &str = "auto";
+
 /// True if this build has the Django REST adapter.
 const HAS_DRF: bool = cfg!(feature = "drf-jwt");
 /// Requests in each arm.

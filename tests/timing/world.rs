@@ -14,7 +14,7 @@ use hallpass::security::hash_queue::{Lane, Origin, Requester};
 use hallpass::security::hasher::Hasher;
 use hallpass::store::challenges::{insert_challenge, set_mail_secrets};
 use hallpass::store::users::{NewUser, insert_user};
-use hallpass::store::{Conn, DatabaseUrl, Db, Error, PoolSettings, Result};
+use hallpass::store::{Conn, DatabaseUrl, Db, Error, PoolSettings, PreparedStatements, Result};
 use serde_json::{Value, json};
 
 use super::connection::Connection;
@@ -106,7 +106,8 @@ impl World {
         let setup = LIMITS.iter().fold(setup, |setup, (name, value)| setup.with(name, value));
         let service = setup.start();
         let wait = Duration::from_secs(10);
-        let settings = PoolSettings { size: 1, wait, prepared_statements: true };
+        let settings =
+            PoolSettings { size: 1, wait, prepared_statements: PreparedStatements::Always };
         let db = Db::open_as_is(&DatabaseUrl::parse(database).unwrap(), settings).unwrap();
         let hasher = Hasher::start(1, BCRYPT_COST).unwrap();
         let whose =

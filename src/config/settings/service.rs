@@ -17,8 +17,8 @@ pub(super) const SERVICE: &[Setting] = &[
     setting("HALLPASS_DATABASE_POOL", "10", "Connections to the database, 1 to 200."),
     setting(
         "HALLPASS_DATABASE_PREPARED_STATEMENTS",
-        "on",
-        "on, or off behind a pooler in transaction mode (PgBouncer), which loses them between two transactions.",
+        "auto",
+        "on, or off behind a pooler in transaction mode (PgBouncer), which loses them between two transactions. auto: off where a pooler is recognised, because it refuses or ignores a start-up option.",
     ),
     setting(
         "HALLPASS_ENV",

@@ -24,13 +24,13 @@ use crate::store::{self, Conn, challenges, events, identities, outbox, sessions}
 /// its sessions and events erased. It suffices for a few thousand rows.
 const ERASE_AT_ONCE: Duration = Duration::from_secs(1);
 
-/// Number of rows of each kind up to which an account has few.
+/// Number of rows of one kind from which on an account has many.
 const FEW: i64 = 50;
 
 /// Number of rows per statement of [`complete_deletions`].
 const ROWS_AT_ONCE: i64 = 1_000;
 
-/// When the rows of a deleted account are deleted.
+/// Time at which the rows of a deleted account are deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rows {
     /// In the transaction of the deletion, if they are few. Each page is written once then, not in
@@ -134,9 +134,10 @@ pub(crate) fn delete_account(
 /// Deletes the rows of an account and then its own, unless they are many. Returns whether its own
 /// is deleted.
 fn delete_few_rows(conn: &mut Conn, user: &DeletedUser) -> store::Result<bool> {
-    let are_many = delete_rows(conn, user, FEW)?
+    // Events first: they are the most.
+    let are_many = events::erase_details(conn, user.id, None, FEW)?.is_some()
         || sessions::erase_devices(conn, user.id, FEW)?
-        || events::erase_details(conn, user.id, None, FEW)?.is_some();
+        || delete_rows(conn, user, FEW)?;
     if !are_many {
         deletion::delete_user(conn, user.id)?;
     }
@@ -157,7 +158,8 @@ pub(crate) fn delete_some_rows(
     Ok(may_be_more)
 }
 
-/// Deletes up to `limit` rows of each kind. Returns whether there may be more.
+/// Deletes up to `limit` rows of one kind after the other, until there may be more of one. Returns
+/// whether there may be.
 fn delete_rows(conn: &mut Conn, user: &DeletedUser, limit: i64) -> store::Result<bool> {
     Ok(outbox::erase_of(conn, user.id, limit)?
         || challenges::erase_of(conn, user.id, limit)?

@@ -245,7 +245,7 @@ fn jitter() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{DatabaseUrl, PoolSettings};
+    use crate::store::{DatabaseUrl, PoolSettings, PreparedStatements};
 
     /// SQLite itself copies no log.
     #[test]
@@ -253,7 +253,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let url = DatabaseUrl::Sqlite(folder.path().join("a.db"));
         let wait = Duration::from_secs(1);
-        let db = Db::open(&url, PoolSettings { size: 1, wait, prepared_statements: true }).unwrap();
+        let db = Db::open(
+            &url,
+            PoolSettings { size: 1, wait, prepared_statements: PreparedStatements::Always },
+        )
+        .unwrap();
         let log = || std::fs::metadata(folder.path().join("a.db-wal")).unwrap().len();
         let now = UtcTime::from_seconds(1);
         let longest = 2_000 * 4_096;
@@ -272,7 +276,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let url = DatabaseUrl::Sqlite(folder.path().join("a.db"));
         let wait = Duration::from_secs(1);
-        let db = Db::open(&url, PoolSettings { size: 1, wait, prepared_statements: true }).unwrap();
+        let db = Db::open(
+            &url,
+            PoolSettings { size: 1, wait, prepared_statements: PreparedStatements::Always },
+        )
+        .unwrap();
         db.writes.note(Obstacle::Failure, true);
         assert!(!db.can_write());
         db.probe_writes().unwrap();

@@ -30,19 +30,31 @@ pub enum Conn {
 /// Time for which a statement on SQLite waits for a lock, in milliseconds.
 const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 5000;";
 
-/// Time for which an attempt to empty a log waits for readers.
-const EMPTY_PAUSE: Duration = Duration::from_millis(20);
+/// Time for which emptying the log waits for readers.
+const READERS_WAIT: Duration = Duration::from_millis(20);
 
 /// Flag of a connection that may only read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReadOnly(pub bool);
+
+/// The connections to Postgres that keep prepared statements. A pooler that hands each transaction
+/// to another server process loses them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PreparedStatements {
+    /// All.
+    Always,
+    /// Those that lead to no pooler, as far as one can be recognised.
+    UnlessPooled,
+    /// None.
+    Never,
+}
 
 /// Opens connections, for the pools and the writer thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Manager {
     url: DatabaseUrl,
     read_only: ReadOnly,
-    prepared_statements: bool,
+    prepared_statements: PreparedStatements,
     /// Limit of waits for locks that new connections to Postgres request.
     lock_timeout: Option<Duration>,
     pub(super) writes: WriteState,
@@ -53,18 +65,25 @@ impl Manager {
     /// Returns a manager whose Postgres connections keep no prepared statements.
     pub(crate) fn new(url: DatabaseUrl, read_only: ReadOnly) -> Self {
         let (writes, trust) = (WriteState::default(), Trust::default());
-        Self { url, read_only, prepared_statements: false, lock_timeout: None, writes, trust }
+        Self {
+            url,
+            read_only,
+            prepared_statements: PreparedStatements::Never,
+            lock_timeout: None,
+            writes,
+            trust,
+        }
     }
 
     /// Returns the manager of a pool.
     pub(crate) fn for_pool(
         self,
-        prepared_statements: bool,
+        prepared_statements: PreparedStatements,
         wait: Duration,
         writes: WriteState,
     ) -> Self {
         // A pooler that loses prepared statements does not accept the start-up option either.
-        let lock_timeout = Some(wait).filter(|_| prepared_statements);
+        let lock_timeout = Some(wait).filter(|_| prepared_statements != PreparedStatements::Never);
         Self { prepared_statements, lock_timeout, writes, ..self }
     }
 
@@ -76,7 +95,7 @@ impl Manager {
         match &self.url {
             DatabaseUrl::Postgres(url) => {
                 let mut conn = self.open_postgres(&connection_url(url)?)?;
-                if !self.prepared_statements {
+                if self.prepared_statements == PreparedStatements::Never {
                     prepare_no_statements(&mut conn);
                 }
                 Ok(Conn::Postgres(conn))
@@ -93,7 +112,7 @@ impl Manager {
                 // PgBouncer accepts few start-up options and refuses connections with others.
                 Err(error) if error.to_string().contains("startup parameter") => {
                     let mut conn = PgConnection::establish(url)?;
-                    distrust_pooler(&mut conn);
+                    self.note_pooler(&mut conn);
                     return Ok(conn);
                 }
                 outcome => return Ok(outcome?),
@@ -108,8 +127,25 @@ impl Manager {
         let DatabaseUrl::Postgres(url) = &self.url else { return };
         let asked = self.lock_timeout.and_then(|timeout| with_lock_timeout(url, timeout));
         if asked.is_some() && !limits_waits {
-            distrust_pooler(postgres);
+            self.note_pooler(postgres);
         }
+    }
+
+    /// Keeps no statements on a connection through a pooler, unless the setting demands it. In
+    /// transaction mode, the statement of that name at the next server process may be another one,
+    /// which would be executed in its place.
+    fn note_pooler(&self, conn: &mut PgConnection) {
+        static LOGGED: Once = Once::new();
+        if self.prepared_statements == PreparedStatements::Always {
+            return;
+        }
+        LOGGED.call_once(|| {
+            tracing::info!(
+                setting = "HALLPASS_DATABASE_PREPARED_STATEMENTS",
+                "Postgres is reached through a pooler: no statements are prepared, as with `off`"
+            );
+        });
+        prepare_no_statements(conn);
     }
 
     fn open_sqlite(&self, path: &Path) -> Result<Conn> {
@@ -130,19 +166,6 @@ impl Manager {
         })?;
         Ok(Conn::Sqlite(conn))
     }
-}
-
-/// Keeps no statements on a connection through a pooler. In transaction mode, the statement of that
-/// name at the next server process may be another one, which would be executed in its place.
-fn distrust_pooler(conn: &mut PgConnection) {
-    static TOLD: Once = Once::new();
-    TOLD.call_once(|| {
-        tracing::info!(
-            setting = "HALLPASS_DATABASE_PREPARED_STATEMENTS",
-            "Postgres is reached through a pooler: no statements are prepared, as with `off`"
-        );
-    });
-    prepare_no_statements(conn);
 }
 
 fn prepare_no_statements(conn: &mut PgConnection) {
@@ -232,7 +255,7 @@ pub(crate) fn empty_log(conn: &mut Conn) -> Result<bool> {
         busy: i32,
     }
     let Conn::Sqlite(sqlite) = conn else { return Ok(true) };
-    sqlite.batch_execute(&format!("PRAGMA busy_timeout = {};", EMPTY_PAUSE.as_millis()))?;
+    sqlite.batch_execute(&format!("PRAGMA busy_timeout = {};", READERS_WAIT.as_millis()))?;
     let checkpoint = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)");
     let emptied = checkpoint.get_result::<Checkpoint>(sqlite).map(|it| it.busy == 0);
     sqlite.batch_execute(BUSY_TIMEOUT)?;

@@ -28,7 +28,7 @@ pub(crate) struct Writer {
     queue: SyncSender<Task>,
 }
 
-/// What a caller waits for.
+/// A task of the thread.
 enum Task {
     Job(Box<dyn Job>),
     /// The log is emptied after the commit of the jobs before it. The reply says whether it is.
@@ -150,6 +150,10 @@ fn write_until_closed(manager: &Manager, wake_up: &WakeUp, tasks: &Receiver<Task
         if !emptiers.is_empty() {
             let emptied = open(manager, &mut connection)
                 .and_then(|connection| connection::empty_log(&mut connection.conn));
+            if emptied.is_err() {
+                // Its time-out may still be that of the attempt.
+                connection = None;
+            }
             for reply in emptiers {
                 // The caller may have gone.
                 drop(reply.send(emptied.clone()));

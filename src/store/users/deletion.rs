@@ -1,6 +1,7 @@
 //! Deleted accounts. A deletion is one short update, after which no statement finds the account:
 //! its row stays, without its content, for the rows that refer to it. Those are deleted in small
-//! steps, and the row after them. A cascade would delete thousands of rows in one statement.
+//! steps, and the row after them. A cascade would delete thousands of rows in one statement. On SQLite
+//! an account with few rows is deleted with them in one transaction (docs/adr/0024).
 
 use diesel::prelude::*;
 

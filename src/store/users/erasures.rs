@@ -1,5 +1,5 @@
 //! Deleted users whose data is not erased yet. The erasure is requested in the transaction of the
-//! deletion; the rows follow in small steps.
+//! deletion, unless that erases all; the rows follow in small steps.
 
 use diesel::prelude::*;
 

@@ -28,6 +28,17 @@ fn nothing_is_left_of(world: &World, traces: &[&str]) {
     }
 }
 
+#[test]
+fn few_rows_are_deleted_in_the_transaction_of_the_deletion_on_sqlite() {
+    let world = World::sqlite();
+    let app = world.app();
+    let tokens = app.person(&world, MINA);
+    // The steps begin with a request.
+    world.fail(&[("erasures", "INSERT")]);
+    delete(&app, &tokens, &with_password()).is(204);
+    assert_eq!(world.count("users"), 0);
+}
+
 on_both! {
     fn nothing_is_left_of_the_person_in_any_table(world) {
         let app = world.app();

@@ -7,7 +7,7 @@ use hallpass::domain::{
 };
 use hallpass::store::identities::{self, Unlinking};
 use hallpass::store::users::{NewUser, deletion::delete_user, insert_user};
-use hallpass::store::{DatabaseUrl, Db, Error, PoolSettings, Unique};
+use hallpass::store::{DatabaseUrl, Db, Error, PoolSettings, PreparedStatements, Unique};
 
 use crate::support::{World, at_once, on_both};
 
@@ -18,7 +18,8 @@ fn database(world: &World) -> Db {
     drop(world.app());
     let url = DatabaseUrl::parse(&world.database_url).unwrap();
     let wait = Duration::from_secs(10);
-    Db::open(&url, PoolSettings { size: 9, wait, prepared_statements: true }).unwrap()
+    Db::open(&url, PoolSettings { size: 9, wait, prepared_statements: PreparedStatements::Always })
+        .unwrap()
 }
 
 fn user(db: &Db, name: &str, password_hash: &str) -> UserId {

@@ -12,7 +12,7 @@ use hallpass::config::{Config, Source, Timing};
 use hallpass::domain::UtcTime;
 use hallpass::flows::Flows;
 use hallpass::mail::transport::{Mailbox, Transport};
-use hallpass::store::{self, Conn, DatabaseUrl, Db, Error, PoolSettings};
+use hallpass::store::{self, Conn, DatabaseUrl, Db, Error, PoolSettings, PreparedStatements};
 use tempfile::TempDir;
 
 use super::TestApp;
@@ -178,10 +178,10 @@ impl World {
 
     /// Opens the database directly.
     pub fn db(&self) -> Db {
-        self.open(2, true)
+        self.open(2, PreparedStatements::Always)
     }
 
-    fn open(&self, size: u32, prepared_statements: bool) -> Db {
+    fn open(&self, size: u32, prepared_statements: PreparedStatements) -> Db {
         let url = DatabaseUrl::parse(&self.database_url).unwrap();
         let wait = TIMING.database_wait;
         Db::open_as_is(&url, PoolSettings { size, wait, prepared_statements }).unwrap()
@@ -190,7 +190,7 @@ impl World {
     /// The database, opened once, with one connection: each costs as much as several requests.
     /// Tables may change between two statements, so none is prepared.
     pub(super) fn direct(&self) -> &Db {
-        self.direct.get_or_init(|| self.open(1, false))
+        self.direct.get_or_init(|| self.open(1, PreparedStatements::Never))
     }
 
     /// Changes rows directly.

@@ -69,6 +69,12 @@ fn ids(leases: &[Lease]) -> Vec<JobId> {
     leases.iter().map(|lease| lease.job().clone()).collect()
 }
 
+/// Claims all jobs of this selection.
+fn claim_all(db: &Db, due: &DueJobs) -> Vec<JobId> {
+    let claim = Claim { due: due.clone(), ..claim("all", 10, 0, 60) };
+    claim_jobs(db, claim).iter().map(|claimed| claimed.job.id.clone()).collect()
+}
+
 fn renew(db: &Db, lease: &Lease, until: i64) -> bool {
     let renewal = lease.renewal(at(until));
     db.write(move |conn| lease::renew(conn, &renewal)).unwrap()
@@ -111,6 +117,17 @@ fn enqueue_delivery(db: &Db, target: &'static str) {
 }
 
 on_both! {
+    fn jobs_that_the_worker_runs_are_left_alone(world) {
+        let db = database(&world);
+        order_mails(&db, 3);
+        let running = ids(&lease(&db, "a", 2, 0, 20));
+        let due = DueJobs { without_jobs: running.clone(), ..due(&[], 40) };
+        let claimed = claim_all(&db, &due);
+        assert_eq!(claimed.len(), 1);
+        assert!(!running.contains(&claimed[0]));
+        assert!(!db.read(|conn| jobs::is_any_due(conn, &due)).unwrap());
+    }
+
     fn a_mail_is_never_leased_twice(world) {
         let db = database(&world);
         order_mails(&db, 200);

@@ -9,7 +9,7 @@ use hallpass::domain::{UserId, Username, UtcTime};
 use hallpass::store::migrate;
 use hallpass::store::sessions::candidate::{self, Login, Named};
 use hallpass::store::users::{NewUser, insert_user};
-use hallpass::store::{Conn, DatabaseUrl, Db, Error, PoolSettings, Result};
+use hallpass::store::{Conn, DatabaseUrl, Db, Error, PoolSettings, PreparedStatements, Result};
 
 use crate::support::{World, at_once, on_both};
 
@@ -20,7 +20,8 @@ pub fn at(seconds: i64) -> UtcTime {
 pub fn database(world: &World) -> Db {
     let url = DatabaseUrl::parse(&world.database_url).unwrap();
     let wait = Duration::from_secs(10);
-    Db::open(&url, PoolSettings { size: 9, wait, prepared_statements: true }).unwrap()
+    Db::open(&url, PoolSettings { size: 9, wait, prepared_statements: PreparedStatements::Always })
+        .unwrap()
 }
 
 fn add_people(db: &Db, numbers: Range<i32>) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use diesel::connection::{Connection as _, SimpleConnection as _};
 use diesel::sqlite::SqliteConnection;
 use diesel::{RunQueryDsl as _, sql_query};
-use hallpass::store::{Conn, DatabaseUrl, Db, Error, PoolSettings};
+use hallpass::store::{Conn, DatabaseUrl, Db, Error, PoolSettings, PreparedStatements};
 
 use crate::sql::Line;
 
@@ -16,7 +16,8 @@ impl Database {
     /// The database as it is, which on SQLite may be not there yet.
     pub fn at(url: &str) -> Self {
         let wait = Duration::from_secs(10);
-        let settings = PoolSettings { size: 1, wait, prepared_statements: true };
+        let settings =
+            PoolSettings { size: 1, wait, prepared_statements: PreparedStatements::Always };
         let url = DatabaseUrl::parse(url).unwrap();
         if let DatabaseUrl::Sqlite(path) = &url {
             // Two connections that turn a new file to WAL at the same moment refuse each other.

@@ -32,8 +32,8 @@ pub enum ByteOrder {
 }
 
 impl Charset {
-    /// Returns the charset of this name, in any letter case. Python tells no separator from another,
-    /// and has names of its own beside those of the WHATWG.
+    /// Returns the charset of this name, in any letter case. Separators do not count, as in Python,
+    /// which has names of its own beside those of the WHATWG.
     pub fn named(name: &str) -> Option<Self> {
         let name = name.trim().to_ascii_lowercase();
         let parts = name.split(|character: char| !character.is_ascii_alphanumeric());
@@ -43,8 +43,10 @@ impl Charset {
             "utf-8-sig" => Self::Utf8WithMark,
             // Not windows-1252, which the WHATWG means by these names.
             "iso-8859-1" | "iso8859-1" | "iso8859" | "8859" | "cp819" | "latin" | "latin-1"
-            | "latin1" | "l1" => Self::Latin1,
-            "ascii" | "us-ascii" | "646" => Self::Ascii,
+            | "latin1" | "l1" | "csisolatin1" | "ibm819" | "iso-ir-100" | "iso-8859-1-1987" => {
+                Self::Latin1
+            }
+            "ascii" | "us-ascii" | "646" | "ansi-x3-4-1968" => Self::Ascii,
             "utf-16" | "utf16" | "u16" => Self::Utf16(None),
             "utf-16le" | "utf-16-le" => Self::Utf16(Some(ByteOrder::Little)),
             "utf-16be" | "utf-16-be" => Self::Utf16(Some(ByteOrder::Big)),

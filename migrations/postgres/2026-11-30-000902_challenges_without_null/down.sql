@@ -1,4 +1,3 @@
 DROP INDEX challenges_of_address;
 DROP INDEX challenges_of_link;
 DROP INDEX challenges_of_holder;
-DROP INDEX sessions_ended_at;
