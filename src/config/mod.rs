@@ -56,7 +56,7 @@ pub struct Config {
     pub database: DatabaseUrl,
     /// Largest number of connections in the pool.
     pub database_pool: u32,
-    /// True if connections keep prepared statements.
+    /// The connections that keep prepared statements.
     pub prepared_statements: PreparedStatements,
     /// True if unsafe settings are accepted.
     pub development: bool,

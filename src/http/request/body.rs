@@ -333,9 +333,11 @@ pub async fn collect(
     limit: usize,
 ) -> Result<Collected, ApiError> {
     let _reading = intake.reading_body();
-    tokio::time::timeout(BODY_TIMEOUT, collect_all(payload, limit))
+    let body = tokio::time::timeout(BODY_TIMEOUT, collect_all(payload, limit))
         .await
-        .map_err(|_| Code::RequestTimeout)?
+        .map_err(|_| Code::RequestTimeout)??;
+    intake.set_body_read();
+    Ok(body)
 }
 
 async fn collect_all(mut payload: Payload, limit: usize) -> Result<Collected, ApiError> {

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use actix_web::HttpRequest;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
-use actix_web::dev::ServiceRequest;
+use actix_web::dev::{Payload, ServiceRequest};
 use actix_web::web::Bytes;
 
 /// The state of one connection, shared with its requests.
@@ -21,6 +21,7 @@ pub struct Intake(Rc<Counts>);
 struct Counts {
     answers: Cell<usize>,
     bodies: Cell<usize>,
+    has_unread_body: Cell<bool>,
     is_write_waiting: Cell<bool>,
     reader: RefCell<Option<Waker>>,
 }
@@ -31,9 +32,14 @@ impl Intake {
         request.conn_data::<Self>().cloned().unwrap_or_default()
     }
 
-    /// Returns whether all requests that were read are answered.
-    pub fn is_answered(&self) -> bool {
+    fn is_answered(&self) -> bool {
         self.0.answers.get() == 0
+    }
+
+    /// Returns whether all requests that were read are answered and their bodies read to the end.
+    /// actix-http closes the connection after a response to another request.
+    pub fn is_done(&self) -> bool {
+        self.is_answered() && !self.0.has_unread_body.get()
     }
 
     /// Returns whether more may be read. If not, the task is woken when that may have changed.
@@ -65,7 +71,15 @@ impl Intake {
 
     /// Returns a guard for this request, which is in progress.
     pub fn answering(request: &ServiceRequest) -> CountGuard {
-        CountGuard::on(&Self::of(request.request()), |counts| &counts.answers)
+        let (request, payload) = request.parts();
+        let intake = Self::of(request);
+        intake.0.has_unread_body.set(!matches!(payload, Payload::None));
+        CountGuard::on(&intake, |counts| &counts.answers)
+    }
+
+    /// Records that the body of the request was read to its end.
+    pub fn set_body_read(&self) {
+        self.0.has_unread_body.set(false);
     }
 
     /// Returns a guard for a body that is being received.

@@ -1,4 +1,4 @@
-//! Framing of requests (RFC 9112, sections 2 and 6): where each of a connection ends.
+//! Framing of requests (RFC 9112, sections 2, 6 and 7.1): the end of each.
 //!
 //! actix-http parses all that it has read, and writes a response by the method, version and
 //! `Connection` header of the request that it parsed last. So it is given one request at a time;
@@ -94,7 +94,7 @@ impl Framing {
         let end = memchr(b'\n', bytes);
         let part = &bytes[..end.unwrap_or(bytes.len())];
         if self.line.len() + part.len() > MAX_LINE {
-            self.part = Part::Unknown;
+            (self.part, self.line) = (Part::Unknown, Vec::new());
             return bytes.len();
         }
         let Some(end) = end else {
@@ -112,7 +112,13 @@ impl Framing {
     }
 
     fn end_line(&mut self, line: &[u8]) {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let stripped = line.strip_suffix(b"\r");
+        if stripped.is_none() && self.part != Part::Head {
+            // For actix-http, lines of a body end with CR LF alone.
+            self.part = Part::Unknown;
+            return;
+        }
+        let line = stripped.unwrap_or(line);
         self.part = match self.part {
             Part::Head if line.is_empty() => match self.body {
                 Body::Length(None | Some(0)) => Part::Between,
@@ -126,7 +132,7 @@ impl Framing {
             }
             Part::ChunkSize => match chunk_size(line) {
                 Some(0) => Part::Trailers,
-                Some(size) => Part::Chunk(size + 2),
+                Some(size) => size.checked_add(2).map_or(Part::Unknown, Part::Chunk),
                 None => Part::Unknown,
             },
             Part::Trailers if line.is_empty() => Part::Between,
@@ -159,7 +165,7 @@ fn body_after(body: Body, line: &[u8]) -> Body {
             if is_chunked && body == Body::Length(None) { Body::Chunked } else { Body::Unknown }
         }
         10 if is(b"connection") && asks_for_upgrade(value) => Body::Unknown,
-        7 if is(b"upgrade") => Body::Unknown,
+        7 if is(b"upgrade") && value.eq_ignore_ascii_case(b"websocket") => Body::Unknown,
         _ => body,
     }
 }
@@ -174,9 +180,9 @@ fn chunk_size(line: &[u8]) -> Option<u64> {
     number(size.trim_ascii(), 16)
 }
 
-/// Returns a number of digits alone, of at most 15.
+/// Returns a number of digits alone.
 fn number(digits: &[u8], radix: u32) -> Option<u64> {
-    let digits = str::from_utf8(digits).ok().filter(|it| it.len() < 16)?;
+    let digits = str::from_utf8(digits).ok()?;
     let is_number = digits.chars().all(|digit| digit.is_digit(radix));
     u64::from_str_radix(digits, radix).ok().filter(|_| is_number)
 }

@@ -241,7 +241,7 @@ impl Connection {
     fn should_park(&self) -> bool {
         self.park_at().is_some_and(|at| at <= Instant::now())
             && self.framing.is_between_requests()
-            && self.intake.is_answered()
+            && self.intake.is_done()
     }
 
     /// Hands what was read to actix-http, up to the end of the current request.
@@ -253,7 +253,11 @@ impl Connection {
             self.withheld = bytes[count..].to_vec();
             self.is_behind = true;
         }
-        self.end_idleness();
+        // Line ends between requests are no beginning of one.
+        let is_line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        if !self.framing.is_between_requests() || !bytes[..count].iter().all(is_line_end) {
+            self.end_idleness();
+        }
     }
 
     /// Sends a refusal in place of `bare`, in as many writes as it takes.

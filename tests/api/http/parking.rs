@@ -48,6 +48,23 @@ fn a_connection_is_served_after_each_pause() {
     }
 }
 
+/// actix-http closes a connection whose request has a body that was not read.
+#[test]
+fn a_connection_whose_response_announced_its_end_is_closed() {
+    let app = World::sqlite().app();
+    let requests = [
+        "POST /v1/nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}",
+        "DELETE /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}",
+    ];
+    for request in requests {
+        let mut raw = Raw::to(&app);
+        raw.send(request);
+        let answer = answer(&mut raw);
+        assert_eq!(answer.header("connection"), Some("close"), "{}", answer.shown());
+        assert_eq!(raw.rest(), b"", "{request}");
+    }
+}
+
 #[test]
 fn a_request_that_is_cut_by_a_pause_is_served() {
     let app = World::sqlite().app();

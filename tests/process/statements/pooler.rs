@@ -117,10 +117,7 @@ fn a_pooler_is_noticed_and_no_statement_prepared() {
     }
 }
 
-#[test]
-fn prepared_statements_that_a_pooler_loses_are_reported_with_the_setting() {
-    let Some((_cluster, _pooler, setup)) = behind_a_pooler(FEW_SERVER_PROCESSES) else { return };
-    let setup = setup.with("HALLPASS_DATABASE_PREPARED_STATEMENTS", "on");
+fn assert_lost_statements_are_reported(setup: &Setup) {
     let admin = ["create-superuser", "--username", "admin", "--password", PASSWORD];
     // Each connection counts its statements from 1 and meets those of the others.
     let told = (0..20).any(|_| {
@@ -128,6 +125,24 @@ fn prepared_statements_that_a_pooler_loses_are_reported_with_the_setting() {
         made.stderr.contains("HALLPASS_DATABASE_PREPARED_STATEMENTS=off")
     });
     assert!(told, "the statements were never lost");
+}
+
+/// A limit of the role conceals that the pooler ignores the option.
+#[test]
+fn behind_a_pooler_that_is_not_recognised_lost_statements_are_reported() {
+    let Some(cluster) = Cluster::start_new() else { return };
+    let ignores = "ignore_startup_parameters = options";
+    let Some(pooler) = Pooler::start_with(&cluster, FEW_SERVER_PROCESSES, ignores) else { return };
+    let mut owner = PgConnection::establish(&cluster.url()).unwrap();
+    owner.batch_execute("ALTER ROLE hallpass SET lock_timeout = '3s'").unwrap();
+    assert_lost_statements_are_reported(&Setup::on_sqlite().with("DATABASE_URL", &pooler.url()));
+}
+
+#[test]
+fn prepared_statements_that_a_pooler_loses_are_reported_with_the_setting() {
+    let Some((_cluster, _pooler, setup)) = behind_a_pooler(FEW_SERVER_PROCESSES) else { return };
+    let setup = setup.with("HALLPASS_DATABASE_PREPARED_STATEMENTS", "on");
+    assert_lost_statements_are_reported(&setup);
 }
 
 #[test]

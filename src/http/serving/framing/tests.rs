@@ -3,8 +3,10 @@
 use super::Framing;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-const REQUESTS: [&str; 9] = [
+const REQUESTS: [&str; 11] = [
     GET,
+    "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0000000000000000000002\r\n\r\n{}",
     "GET / HTTP/1.1\nHost: a\n\n",
     "HEAD http://a:80/ HTTP/1.1\r\nHost: a\r\n\r\n",
     "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
@@ -67,7 +69,7 @@ fn what_has_no_certain_end_is_passed_on_whole() {
     for head in [
         "CONNECT a:80 HTTP/1.1\r\nHost: a",
         "GET / HTTP/1.1\r\nConnection: keep-alive, Upgrade",
-        "GET / HTTP/1.1\r\nUpgrade: h2c",
+        "GET / HTTP/1.1\r\nUpgrade: websocket",
         "POST / HTTP/1.1\r\nContent-Length: +2",
         "POST / HTTP/1.1\r\nContent-Length: 2, 2",
         "POST / HTTP/1.1\r\nContent-Length: 99999999999999999999",
@@ -76,6 +78,10 @@ fn what_has_no_certain_end_is_passed_on_whole() {
         "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 2",
         "POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked",
         "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nx",
+        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFF",
+        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\n{}",
+        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\n",
+        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nT: a\n",
         &format!("GET /{} HTTP/1.1", "a".repeat(10_000)),
     ] {
         let bytes = [head, "\r\n\r\n", GET].concat();
