@@ -149,8 +149,8 @@ impl Flows {
         })
     }
 
-    /// Tries a write while writes fail, or after one failed for an unknown reason. Without requests, nothing else would notice that they
-    /// succeed again, for example after a full disk.
+    /// Tries a write while writes fail, or after one failed for an unknown reason. Without requests,
+    /// nothing else would notice that they succeed again, for example after a full disk.
     pub fn probe_writes(&self) -> Result<()> {
         if let Err(error) = self.db.probe_writes() {
             tracing::debug!(%error, "a trial write fails");

@@ -165,7 +165,7 @@ struct Connection {
     refusal: Option<Refusal>,
     intake: Intake,
     framing: Framing,
-    /// What was read beyond the current request.
+    /// Bytes that were read beyond the current request.
     withheld: Vec<u8>,
     /// True if actix-http processes what it has before it gets more.
     is_behind: bool,

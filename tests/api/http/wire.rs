@@ -301,7 +301,7 @@ fn a_request_that_is_sent_ahead_changes_no_response_before_it() {
     let app = app();
     let body = "{\"token\":\"a\"}";
     let post = format!("POST /v1/token-verify HTTP/1.1\r\nHost: a\r\n{JSON}");
-    let log_in = json!({"username": "nobody@example.com", "password": "a"}).to_string();
+    let log_in = json!({"username": "mina@example.com", "password": "a"}).to_string();
     let requests = [
         (format!("{post}Content-Length: 13\r\n\r\n{body}"), 401),
         (format!("{post}Transfer-Encoding: chunked\r\n\r\nD\r\n{body}\r\n0\r\n\r\n"), 401),
