@@ -74,8 +74,9 @@ pub struct Limits {
     pub failed_logins_per_account: Rate,
     /// For [`Counted::ConsecutiveFailedLogins`].
     pub failed_logins_consecutive: i64,
-    /// For [`Counted::AttemptsOfNetwork`] and [`Counted::ProofsOfNetwork`]; multiples of it for
-    /// [`Counted::AttemptsOfUser`] and [`Counted::KnownDevicesOfNetwork`].
+    /// For [`Counted::AttemptsOfNetwork`], [`Counted::ProofsOfNetwork`] and
+    /// [`Counted::HashesOfNetwork`]; multiples of it for [`Counted::AttemptsOfUser`] and
+    /// [`Counted::KnownDevicesOfNetwork`].
     pub attempts_of_network: Rate,
     /// For [`Counted::RefreshesOfNetwork`].
     pub refreshes_of_network: Rate,

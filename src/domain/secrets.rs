@@ -86,9 +86,9 @@ impl Derived {
         std::iter::successors(next(presented), next)
     }
 
-    fn first_tokens(&self, registration: &str) -> FirstTokens {
+    fn first_tokens(&self, challenge: &str) -> FirstTokens {
         let sign = |text: &str| hmac::sign(&self.first_refresh, text.as_bytes());
-        let (refresh, device) = (sign(registration), sign(&format!("device:{registration}")));
+        let (refresh, device) = (sign(challenge), sign(&format!("device:{challenge}")));
         FirstTokens {
             refresh: PlainToken::encode(PlainToken::REFRESH_PREFIX, refresh.as_ref()),
             device: PlainToken::encode(PlainToken::DEVICE_PREFIX, device.as_ref()),
@@ -170,10 +170,10 @@ impl Secrets {
         [changing(previous, &self.current), changing(&self.current, previous)].concat()
     }
 
-    /// Returns the tokens of the session that a verified registration opens, for each secret; the
-    /// first are for new rows.
-    pub fn first_tokens(&self, registration: &str) -> Vec<FirstTokens> {
-        self.all().map(|derived| derived.first_tokens(registration)).collect()
+    /// Returns the tokens of the session that a challenge opens, for each secret; the first are for
+    /// new rows.
+    pub fn first_tokens(&self, challenge: &str) -> Vec<FirstTokens> {
+        self.all().map(|derived| derived.first_tokens(challenge)).collect()
     }
 
     /// Returns the one-time token of the mail `mail_id`. It is derived, so that a retry of the mail

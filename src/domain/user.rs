@@ -1,4 +1,5 @@
 //! Accounts.
+
 pub mod email;
 pub mod guessable;
 pub mod metadata;
@@ -8,8 +9,8 @@ pub mod username;
 
 use super::{Email, Locale, Metadata, PasswordHash, Roles, UserId, Username, UtcTime};
 
-/// An account: a user with a verified e-mail address, or one that staff, an import or the operator
-/// created.
+/// An account. Its e-mail address may be unverified: with verification `optional` or `none`, or
+/// after an import or a creation by staff.
 #[derive(Clone, Debug)]
 pub struct User {
     /// Its user id.

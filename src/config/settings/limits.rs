@@ -51,7 +51,7 @@ pub(super) const LIMITS: &[Setting] = &[
     setting(
         "HALLPASS_LIMIT_NETWORK",
         "30/1m",
-        "Log-ins from one network (/24 for IPv4, /64 for IPv6), and as many codes and links, 10 to 10000 in 1m to 1h. Raise it where many users share an IP address.",
+        "Log-ins and starts of social log-ins from one network (/24 for IPv4, /64 for IPv6), and as many codes and links, and as many requests of logged-in users that hash a password, 10 to 10000 in 1m to 1h. Raise it where many users share an IP address.",
     ),
     setting(
         "HALLPASS_LIMIT_REFRESH",
@@ -66,7 +66,7 @@ pub(super) const LIMITS: &[Setting] = &[
     setting(
         "HALLPASS_LIMIT_MAIL_DAILY",
         "10",
-        "Sets how many mails anyone can request to one mailbox in a day, verification mails and password resets each, 1 to 100: one and a half times as many are first requests of networks, half of it second ones, and half of it later ones. One network gets half of it.",
+        "Budget of mails to one mailbox in a day, for verifications and for password resets each, 1 to 100. With 10: 15 first requests of networks, 5 second and 5 later ones, at most 5 from one network (docs/operations.md#limits).",
     ),
     setting(
         "HALLPASS_LIMIT_MAIL_NETWORK",
