@@ -270,7 +270,7 @@ fn mail_queue(site: &Site) -> Finding {
         Ok(read) => read,
         Err(error) => return Bad(error.to_string()),
     };
-    let counts = format!("{} wait, {} were given up", open.waiting, open.failed);
+    let counts = format!("{} wait, {} failed", open.waiting, open.failed);
     if errors.is_empty() {
         return Good(counts);
     }

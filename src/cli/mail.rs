@@ -6,6 +6,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::domain::{Email, UtcTime};
 use crate::store::jobs::backlog::{self, Retryable};
+use crate::store::jobs::lease::JobStatus;
 use crate::store::outbox::{self, MailLine, Selection};
 use crate::store::{Db, Error};
 
@@ -14,14 +15,14 @@ const AT_ONCE: usize = 100;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
-    /// List queued and undeliverable mail, the oldest first.
+    /// List queued and failed mail, the oldest first.
     List(List),
-    /// Send all undeliverable mail again, or one mail.
+    /// Send all failed mail again, or one mail.
     Retry {
         /// The id of one mail, from `mail list`.
         #[arg(conflicts_with = "waiting")]
         id: Option<String>,
-        /// Send queued mail instead of undeliverable mail.
+        /// Send queued mail instead of failed mail.
         #[arg(long)]
         waiting: bool,
     },
@@ -47,7 +48,7 @@ pub(super) fn run(config: &Config, command: &Command) -> Outcome {
         Command::List(arguments) => list(&db, &config.database.redacted(), arguments),
         Command::Retry { id: Some(id), .. } => match retry_one(&db, id) {
             Ok(true) => print("1 to be sent again\n"),
-            Ok(false) => Err(format!("no mail with the id {id} waits or was given up")),
+            Ok(false) => Err(format!("no mail with the id {id} waits or failed")),
             Err(error) => Err(error.to_string()),
         },
         Command::Retry { id: None, waiting } => {
@@ -56,7 +57,7 @@ pub(super) fn run(config: &Config, command: &Command) -> Outcome {
                     0 => print("no mail waits\n"),
                     due => print(&format!("no mail waits for a later time; {due} due already\n")),
                 },
-                0 => print("no mail was given up\n"),
+                0 => print("no mail failed\n"),
                 count => print(&format!("{count} to be sent again\n")),
             }
         }
@@ -93,14 +94,13 @@ fn waiting_mails(db: &Db) -> Result<i64, Error> {
     db.read(|conn| Ok(backlog::count_open(conn)?.waiting))
 }
 
-/// Makes one mail due. Returns whether it is queued or undeliverable.
+/// Makes one mail due. Returns whether it is queued or failed.
 fn retry_one(db: &Db, id: &str) -> Result<bool, Error> {
     let (now, id) = (SystemClock.now(), id.to_owned());
     db.write(move |conn| backlog::retry(conn, &id, now))
 }
 
-/// Makes all mails due, in short transactions, that are queued or undeliverable now. Returns their
-/// number.
+/// Makes all mails due, in short transactions, that are queued or failed now. Returns their number.
 fn retry_all(db: &Db, waiting: bool) -> Result<usize, Error> {
     let now = SystemClock.now();
     let which = if waiting { Retryable::Deferred } else { Retryable::Failed };
@@ -115,11 +115,12 @@ fn retry_all(db: &Db, waiting: bool) -> Result<usize, Error> {
 
 fn shown(line: &MailLine) -> String {
     let at = |micros: Option<i64>| time(UtcTime::from_micros(micros.unwrap_or_default()));
-    let when = match line.status.as_str() {
-        "queued" => format!("next try {}", at(Some(line.next_attempt_at))),
-        "sent" => format!("sent {}", at(line.finished_at)),
-        "dropped" => format!("not needed {}", at(line.finished_at)),
-        _ => "given up".to_owned(),
+    let when = match JobStatus::from_name(&line.status) {
+        Some(JobStatus::Queued) => format!("next try {}", at(Some(line.next_attempt_at))),
+        Some(JobStatus::Done) => format!("sent {}", at(line.finished_at)),
+        Some(JobStatus::Dropped) => format!("not needed {}", at(line.finished_at)),
+        Some(JobStatus::Failed) => "failed".to_owned(),
+        None => printable(&line.status),
     };
     let error = line.last_error.as_deref().unwrap_or("-");
     let (id, kind, tries) = (&line.id, &line.kind, line.attempts);

@@ -63,7 +63,7 @@ enum Command {
     Users(Managing<users::Command>),
     /// Create, list and revoke the API keys of services.
     ApiKeys(Managing<api_keys::Command>),
-    /// List queued and undeliverable mail, or send it again.
+    /// List queued and failed mail, or send it again.
     #[command(subcommand)]
     Mail(mail::Command),
     /// Check settings, database, keys, mail, browsers and proxies.

@@ -145,5 +145,5 @@ fn no_mail_waits_at_first() {
     let listed = setup.run(&["mail", "list"]);
     assert!(listed.success, "{}", listed.stderr);
     assert!(listed.stdout.starts_with("no mail waits in SQLite, "), "{}", listed.stdout);
-    assert_eq!(setup.run(&["mail", "retry"]).stdout, "no mail was given up\n");
+    assert_eq!(setup.run(&["mail", "retry"]).stdout, "no mail failed\n");
 }

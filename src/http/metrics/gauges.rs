@@ -90,7 +90,7 @@ fn write_keys(text: &mut Text, gauges: &Gauges) {
 pub(super) fn write_backlog(text: &mut Text, backlog: Backlog) {
     let Backlog { mails_waiting, mails_failed, oldest_mail_age } = backlog;
     text.single("hallpass_mails_waiting", "gauge", "Mails that wait to be sent.", mails_waiting);
-    text.single("hallpass_mails_dead", "gauge", "Mails that were given up.", mails_failed);
+    text.single("hallpass_mails_dead", "gauge", "Mails that failed.", mails_failed);
     let help = "The age of the oldest mail that waits; 0 without one.";
     let age = oldest_mail_age.as_secs_f64();
     text.single("hallpass_mails_oldest_waiting_seconds", "gauge", help, age);

@@ -29,6 +29,12 @@ impl JobStatus {
             Self::Failed => "dead",
         }
     }
+
+    /// Returns the status of a stored name; `None` if this version has no such status.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let all = [Self::Queued, Self::Done, Self::Dropped, Self::Failed];
+        all.into_iter().find(|status| status.name() == name)
+    }
 }
 
 /// The exclusive right to work on a job, until it expires. It cannot be copied, and

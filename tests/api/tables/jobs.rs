@@ -239,7 +239,7 @@ on_both! {
         let first = lease_one(&db, "a", 0, 20);
         let id = first.job().clone();
         assert!(conclude(&db, first, deferral(1_000)));
-        assert_eq!(retry(&db, None, 30), 0, "it was not given up");
+        assert_eq!(retry(&db, None, 30), 0, "it has not failed");
         assert_eq!(retry(&db, Some(&id), 30), 1);
         assert_eq!(ids(&lease(&db, "b", 10, 30, 50)), [id]);
     }

@@ -190,7 +190,7 @@ fn a_refused_mail_is_kept_for_the_operator_who_can_send_it_again() {
     };
     let service = setup.start();
     let registration_token = service.api().register("mina@example.com");
-    let listed = wait_for_list(&setup, "to m***@example.com  1 tries  given up");
+    let listed = wait_for_list(&setup, "to m***@example.com  1 tries  failed");
     assert!(listed.contains("550 5.1.1"), "{listed}");
     assert!(!listed.contains("mina"), "{listed}");
     let id = listed.split_whitespace().next().unwrap().to_owned();
@@ -201,7 +201,7 @@ fn a_refused_mail_is_kept_for_the_operator_who_can_send_it_again() {
     assert_eq!(retried.stdout, "1 to be sent again\n", "{}", retried.stderr);
     let code = Mailbox::Server(server).code_for("mina@example.com");
     service.api().verify(&registration_token, &code);
-    assert_eq!(setup.run(&["mail", "retry"]).stdout, "no mail was given up\n");
+    assert_eq!(setup.run(&["mail", "retry"]).stdout, "no mail failed\n");
     let nothing = setup.run(&["mail", "retry", &id]);
     assert!(!nothing.success);
     assert!(nothing.stderr.contains(&id), "{}", nothing.stderr);
@@ -238,7 +238,7 @@ fn a_fault_in_the_configuration_is_logged_once_and_shown_by_doctor() {
     let Some(server) = SmtpServer::start_on(port, Mode::PLAIN) else { return };
     Mailbox::Server(server).wait_for(addresses, Duration::from_secs(60));
     assert_eq!(told(&service), 1);
-    assert!(setup.run(&["doctor"]).stdout.contains("ok   mail queue: 0 wait, 0 were given up"));
+    assert!(setup.run(&["doctor"]).stdout.contains("ok   mail queue: 0 wait, 0 failed"));
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn an_unknown_recipient_is_given_up_and_others_are_not() {
     let (setup, mailbox) = before(&server, Setup::on_sqlite());
     let service = setup.start();
     service.api().register("unknown@example.com");
-    wait_for_list(&setup, "1 tries  given up");
+    wait_for_list(&setup, "1 tries  failed");
     assert!(setup.run(&["mail", "list"]).stdout.contains("550 5.1.1"));
     service.api().register(MINA);
     mailbox.code_for(MINA);
@@ -141,7 +141,7 @@ fn a_refusal_is_mended(wrong: &[(&str, &str)], reply: &str, mend: impl FnOnce(&m
     service.api().register(MINA);
     wait_for_list(&setup, reply);
     let listed = setup.run(&["mail", "list"]).stdout;
-    assert!(!listed.contains("given up"), "{listed}");
+    assert!(!listed.contains("  failed"), "{listed}");
     mend(&mut server);
     server.reload();
     assert_one_mail_each(&mailbox, &setup, &[MINA.to_owned()]);
