@@ -42,7 +42,7 @@ pub use session::{EndReason, EndedSession, RefreshState, RefreshToken, Session, 
 pub use signing_key::SealedKey;
 pub use social::flow::{FlowOutcome, FlowToken, PendingIdentity, SocialFlow};
 pub use social::identity::{Identity, IdentityKey, LinkedIdentity};
-pub use time::UtcTime;
+pub use time::{CLOCKS_DIFFER, UtcTime};
 pub use token::{PlainToken, TokenHash};
 pub use user::email::Email;
 pub use user::metadata::Metadata;

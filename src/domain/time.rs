@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Tolerated difference between the clocks of instances.
+pub const CLOCKS_DIFFER: Duration = Duration::from_secs(5);
+
 /// A point in time: whole microseconds since the Unix epoch, UTC.
 ///
 /// Microseconds in a `BIGINT` compare and sort alike on SQLite and Postgres.

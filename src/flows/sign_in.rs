@@ -7,11 +7,10 @@ use super::notify::notices::{Notice, queue_notice};
 use super::{Error, Flows, Policy, Result};
 use crate::domain::secrets::FirstTokens;
 use crate::domain::{
-    Amr, Device, EndReason, EndedSession, EventContext, EventKind, PlainToken, RefreshToken,
-    Session, SessionId, TokenHash, Transport, User, UserId, UtcTime,
+    Amr, CLOCKS_DIFFER, Device, EndReason, EndedSession, EventContext, EventKind, PlainToken,
+    RefreshToken, Session, SessionId, TokenHash, Transport, User, UserId, UtcTime,
 };
 use crate::security::access_token::{AccessTokens, Claims, TokenSettings};
-use crate::security::token_times::LEEWAY;
 use crate::store::outbox::MailKind;
 use crate::store::sessions::opening::{Opened, Opening, open_session};
 use crate::store::{Conn, events, sessions};
@@ -278,7 +277,7 @@ pub(super) fn require_room(
 /// further ahead than clocks of instances differ means that the clock was set back.
 fn issue_time(user: &User, now: UtcTime) -> UtcTime {
     let next = UtcTime::from_seconds(user.rights_changed_at.seconds() + 1);
-    if next <= now.after(LEEWAY) { now.max(next) } else { now }
+    if next <= now.after(CLOCKS_DIFFER) { now.max(next) } else { now }
 }
 
 impl Flows {

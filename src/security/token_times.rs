@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use crate::domain::CLOCKS_DIFFER;
+
 /// The longest lifetime that can be set, and the longest that is accepted: instances may have
 /// different settings for a while.
 pub const MAX_LIFETIME: Duration = Duration::from_mins(15);
 
-/// Tolerated difference between the clocks of instances.
-pub const LEEWAY: Duration = Duration::from_secs(5);
+/// Tolerance for the times in tokens.
+pub const LEEWAY: Duration = CLOCKS_DIFFER;

@@ -133,7 +133,8 @@ where
 }
 
 /// Tolerance, a minute: a window or a wait that ends later than a new one by more than this was
-/// stored before the clock was set back, and is ignored. The clocks of instances differ by less.
+/// stored before the clock was set back, and is ignored. Clocks of instances differ by less
+/// ([`crate::domain::CLOCKS_DIFFER`]).
 const CLOCK_STEP_MICROS: &str = "60000000";
 
 impl QueryId for Count<'_> {

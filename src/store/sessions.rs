@@ -5,8 +5,6 @@ pub mod known_devices;
 pub mod opening;
 pub mod refresh;
 
-use std::time::Duration;
-
 use diesel::dsl::{exists, sql};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
@@ -16,12 +14,9 @@ use super::schema::{refresh_tokens, sessions};
 use super::users::rights;
 use super::{Conn, Page, Result, page};
 use crate::domain::{
-    Amr, Device, EndReason, EndedSession, RefreshToken, Session, SessionId, TokenHash, Transport,
-    UserId, UtcTime,
+    Amr, CLOCKS_DIFFER, Device, EndReason, EndedSession, RefreshToken, Session, SessionId,
+    TokenHash, Transport, UserId, UtcTime,
 };
-
-/// Largest difference of the clocks of instances, as for access tokens.
-const CLOCKS_DIFFER: Duration = Duration::from_secs(5);
 
 #[derive(Queryable)]
 pub(super) struct Row {

@@ -4,9 +4,8 @@
 use std::collections::BTreeMap;
 use std::mem;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-use crate::domain::{Counted, Counter, MAILBOX_LATE, UtcTime};
+use crate::domain::{CLOCKS_DIFFER, Counted, Counter, MAILBOX_LATE, UtcTime};
 use crate::flows::{Error, Flows, Result};
 use crate::store::WriteKind;
 use crate::store::limits::{self, Returned};
@@ -14,10 +13,6 @@ use crate::store::limits::{self, Returned};
 /// Largest number of uses that are kept in memory: several times those of all requests that can be
 /// in progress.
 const MOST_UNRELEASED: usize = 8192;
-
-/// Largest difference between the clocks of two instances. One may have begun the window of a use
-/// that the other releases.
-const CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
 
 /// Uses that could not be released yet.
 #[derive(Debug, Default)]
@@ -122,7 +117,8 @@ impl Flows {
                     continue;
                 }
             };
-            let window_ends_by = ordered_at.after(window + CLOCK_DIFFERENCE);
+            // Another instance may have begun the window.
+            let window_ends_by = ordered_at.after(window + CLOCKS_DIFFER);
             let known =
                 returned.entry(name.clone()).or_insert(Returned { name, uses: 0, window_ends_by });
             known.uses = known.uses.saturating_add(uses);

@@ -12,7 +12,7 @@ use crate::store::schema::{sessions, users};
 use crate::store::{Conn, Result};
 
 /// A generation this far ahead of the clock is followed by one of the same second. The wait for a
-/// token is below the difference of clocks that services accept, which is 5 seconds.
+/// token is below [`crate::domain::CLOCKS_DIFFER`], which services accept.
 const FURTHEST_AHEAD: Duration = Duration::from_secs(3);
 
 /// Revokes the tokens of the Django REST adapter for an account: they contain `tokens_from`, which
