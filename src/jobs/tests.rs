@@ -166,8 +166,7 @@ async fn a_second_handler_gets_its_own_jobs_and_leaves_mail_alone() {
     let email = Email::parse("ada@example.com").unwrap();
     let mail = move |conn: &mut Conn| {
         let (kind, locale) = (MailKind::Registration, Locale::default());
-        let (recipient, locale) = (&email, &locale);
-        let mail = NewMail { kind, recipient, locale, subject_id: "r1", about: None, rank: 1 };
+        let mail = NewMail::new(kind, &email, &locale, "r1");
         outbox::enqueue(conn, &mail, SystemClock.now())
     };
     service.db.write(mail).unwrap();

@@ -169,13 +169,13 @@ impl MailHandler {
             Err(cause) => return Outcome::NotComposed(cause),
         };
         let mail = Mail {
-            message_id: queued.id.0.clone(),
+            message_id: queued.job.id.0.clone(),
             from: self.sender.clone(),
             to: recipient.as_str().to_owned(),
             subject: rendered.subject,
             text: rendered.text,
             html: rendered.html,
-            date: queued.created_at,
+            date: queued.job.created_at,
         };
         match self.transport.send_with_progress(&mail, progress).await {
             Ok(()) => {

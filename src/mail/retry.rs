@@ -88,7 +88,7 @@ impl Decision {
         let text = error.text.clone();
         // Only the first attempt is counted, since limits apply to the first one. Later ones fail
         // for another reason than the mail, which must not end for them.
-        let attempts = i32::from(mail.attempts == 0);
+        let attempts = i32::from(mail.job.attempts == 0);
         let waiting = |cause, error| {
             let next_attempt_at = resumes_at.max(now.after(FAILED.delay(0)));
             let deferral = Deferral { error, next_attempt_at, attempts, unconfirmed: 0 };
@@ -101,13 +101,13 @@ impl Decision {
             }
             (FailureClass::Unconfirmed, _) => Self::unconfirmed(mail, text, now),
             (FailureClass::Transient, FailureScope::Server) => waiting(RetryReason::Busy, text),
-            (FailureClass::Preempted, _) if mail.created_at.after(PREEMPTED_AGE) <= now => {
+            (FailureClass::Preempted, _) if mail.job.created_at.after(PREEMPTED_AGE) <= now => {
                 Self::Failed(text)
             }
             (FailureClass::Preempted, _) => waiting(RetryReason::Preempted, text),
             (FailureClass::Unclassified, _) => {
-                let is_old = mail.created_at.after(UNCLASSIFIED_AGE) <= now;
-                if is_old && mail.attempts + 1 >= UNCLASSIFIED_ATTEMPTS {
+                let is_old = mail.job.created_at.after(UNCLASSIFIED_AGE) <= now;
+                if is_old && mail.job.attempts + 1 >= UNCLASSIFIED_ATTEMPTS {
                     return Self::Failed(text);
                 }
                 let delay = UNCLASSIFIED.delay(attempts_before(mail));
@@ -123,7 +123,7 @@ impl Decision {
     }
 
     fn retried(mail: &QueuedMail, text: &str, next_attempt_at: UtcTime) -> Self {
-        if mail.attempts + 1 >= MAX_ATTEMPTS {
+        if mail.job.attempts + 1 >= MAX_ATTEMPTS {
             return Self::Failed(text.to_owned());
         }
         let deferral =
@@ -132,7 +132,7 @@ impl Decision {
     }
 
     fn unconfirmed(mail: &QueuedMail, error: String, now: UtcTime) -> Self {
-        let before = usize::try_from(mail.unconfirmed).unwrap_or(0);
+        let before = usize::try_from(mail.job.unconfirmed).unwrap_or(0);
         match UNCONFIRMED_DELAYS.get(before) {
             Some(delay) => {
                 let next_attempt_at = now.after(*delay);
@@ -157,7 +157,7 @@ impl Decision {
     /// Logs the decision. A fault in the configuration affects every mail and is logged when it is
     /// new.
     pub(super) fn log(&self, mail: &QueuedMail, is_new_fault: bool) {
-        let (mail_id, kind, attempt) = (&mail.id, mail.kind.name(), mail.attempts + 1);
+        let (mail_id, kind, attempt) = (&mail.job.id, mail.kind.name(), mail.job.attempts + 1);
         match self {
             Self::Sent(_) => tracing::info!(%mail_id, kind, "mail sent"),
             Self::Skipped => tracing::debug!(%mail_id, kind, "mail no longer needed"),
@@ -200,13 +200,14 @@ impl Decision {
 }
 
 fn attempts_before(mail: &QueuedMail) -> u32 {
-    u32::try_from(mail.attempts).unwrap_or(0)
+    u32::try_from(mail.job.attempts).unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{JobId, LeaseId, Locale};
+    use crate::domain::{JobId, LeaseId};
+    use crate::store::jobs::Job;
     use crate::store::outbox::MailKind;
 
     #[test]
@@ -245,11 +246,11 @@ mod tests {
         class: FailureClass,
         scope: FailureScope,
     ) -> Decision {
-        let mail = QueuedMail {
+        let job = Job {
             id: JobId("m".to_owned()),
-            kind: MailKind::Registration,
-            recipient: Email::unchecked("bob@example.org"),
-            locale: Locale::default(),
+            kind: MailKind::Registration.name().to_owned(),
+            target: "bob@example.org".to_owned(),
+            locale: "en".to_owned(),
             subject_id: String::new(),
             about: None,
             rank: 1,
@@ -259,6 +260,7 @@ mod tests {
             created_at: UtcTime::from_seconds(0),
             lease: LeaseId("l".to_owned()),
         };
+        let mail = QueuedMail::of(&job).unwrap();
         let outcome = Outcome::Refused(SendError { class, scope, text: "no".to_owned() });
         Decision::of(&mail, &outcome, now, None)
     }

@@ -9,7 +9,7 @@ use super::jobs::lease::JobStatus;
 use super::jobs::{self, Job, NewJob, Schedule, backlog};
 use super::schema::{challenges, outbox};
 use super::{Conn, Page, Result, page};
-use crate::domain::{Email, JobId, LeaseId, Locale, UserId, UtcTime};
+use crate::domain::{Email, JobId, Locale, UserId, UtcTime};
 
 #[diesel::declare_sql_function]
 extern "SQL" {
@@ -115,40 +115,34 @@ pub struct NewMail<'a> {
 }
 
 impl<'a> NewMail<'a> {
+    /// Returns a mail about no known account, which is no request of an anonymous client.
+    pub fn new(
+        kind: MailKind,
+        recipient: &'a Email,
+        locale: &'a Locale,
+        subject_id: &'a str,
+    ) -> Self {
+        Self { kind, recipient, locale, subject_id, about: None, rank: 1 }
+    }
+
     /// Returns the mail of a password reset, whose subject is the e-mail address.
     pub fn password_reset(recipient: &'a Email, locale: &'a Locale, about: Option<UserId>) -> Self {
-        let (kind, subject_id) = (MailKind::PasswordReset, recipient.normalised());
-        Self { kind, recipient, locale, subject_id, about, rank: 1 }
+        let subject_id = recipient.normalised();
+        Self { about, ..Self::new(MailKind::PasswordReset, recipient, locale, subject_id) }
     }
 }
 
 /// A queued mail.
 #[derive(Clone, Debug)]
 pub struct QueuedMail {
-    /// Its id, also the local part of the `Message-ID`.
-    pub id: JobId,
+    /// The job. Its id is also the local part of the `Message-ID`.
+    pub job: Job,
     /// The kind.
     pub kind: MailKind,
     /// The recipient.
     pub recipient: Email,
     /// The language.
     pub locale: Locale,
-    /// The id of the subject.
-    pub subject_id: String,
-    /// The account that it is about, if known.
-    pub about: Option<UserId>,
-    /// The number of its request among those of the network on that day; 1 for any other mail.
-    pub rank: i64,
-    /// Number of earlier attempts.
-    pub attempts: i32,
-    /// Number of attempts that the server may have accepted.
-    pub unconfirmed: i32,
-    /// True if it had to wait, for another attempt or for a limit.
-    pub was_deferred: bool,
-    /// Time at which it was queued.
-    pub created_at: UtcTime,
-    /// Token of the lease.
-    pub lease: LeaseId,
 }
 
 /// A line of `hallpass mail list`.
@@ -179,18 +173,10 @@ impl QueuedMail {
     /// Returns the mail of a job; `None` if this version has no such kind of mail.
     pub fn of(job: &Job) -> Option<Self> {
         Some(Self {
-            id: job.id.clone(),
             kind: MailKind::from_name(&job.kind)?,
             recipient: Email::unchecked(&job.target),
             locale: Locale::parse(&job.locale).unwrap_or_default(),
-            subject_id: job.subject_id.clone(),
-            about: job.about,
-            rank: job.rank,
-            attempts: job.attempts,
-            unconfirmed: job.unconfirmed,
-            was_deferred: job.was_deferred,
-            created_at: job.created_at,
-            lease: job.lease.clone(),
+            job: job.clone(),
         })
     }
 }
@@ -216,10 +202,10 @@ pub fn drop_mail(conn: &mut Conn, id: &JobId, now: UtcTime) -> Result<bool> {
 pub fn is_superseded(conn: &mut Conn, mail: &QueuedMail) -> Result<bool> {
     let sent_since = outbox::table
         .filter(outbox::kind.eq(mail.kind.name()))
-        .filter(outbox::subject_id.eq(&mail.subject_id))
+        .filter(outbox::subject_id.eq(&mail.job.subject_id))
         .filter(outbox::status.eq(JobStatus::Done.name()))
-        .filter(outbox::finished_at.gt(mail.created_at.micros()));
-    Ok(mail.was_deferred
+        .filter(outbox::finished_at.gt(mail.job.created_at.micros()));
+    Ok(mail.job.was_deferred
         && sent_since.select(outbox::id).first::<String>(conn).optional()?.is_some())
 }
 

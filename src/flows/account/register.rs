@@ -207,15 +207,9 @@ pub(crate) fn queue_verification_mail(
     registration: &Registration,
     schedule: impl Into<Schedule>,
 ) -> store::Result<()> {
-    let mail = NewMail {
-        kind: MailKind::Registration,
-        recipient: &registration.email,
-        locale: &registration.locale,
-        subject_id: registration.challenge.id.as_str(),
-        about: registration.challenge.user_id,
-        rank: 1,
-    };
-    outbox::enqueue(conn, &mail, schedule)
+    let Registration { challenge, email, locale, .. } = registration;
+    let mail = NewMail::new(MailKind::Registration, email, locale, challenge.id.as_str());
+    outbox::enqueue(conn, &NewMail { about: challenge.user_id, ..mail }, schedule)
 }
 
 /// Creates an account. Without a chosen user name, it is named by its e-mail address.

@@ -13,14 +13,7 @@ impl Flows {
         let mail = MailRequest::new(ChallengeKind::Registration, &email, device);
         self.request_mail(&mail, |send_at| {
             self.db.write(move |conn| {
-                let mail = NewMail {
-                    kind: MailKind::RegistrationAgain,
-                    recipient: &email,
-                    locale: &locale,
-                    subject_id: "",
-                    about: None,
-                    rank: 1,
-                };
+                let mail = NewMail::new(MailKind::RegistrationAgain, &email, &locale, "");
                 outbox::enqueue(conn, &mail, Schedule::new(now, send_at)).map_err(Error::from)
             })
         })?;

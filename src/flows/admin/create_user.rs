@@ -185,14 +185,8 @@ pub(crate) fn queue_invitation(conn: &mut Conn, user: &User, now: UtcTime) -> Re
     let challenge =
         Challenge { email: user.email.clone(), ..Challenge::new(kind, Some(user.id), now) };
     challenges::insert_challenge(conn, &challenge, wrong_codes)?;
-    let mail = NewMail {
-        kind: MailKind::Invitation,
-        recipient: email,
-        locale: &user.locale,
-        subject_id: challenge.id.as_str(),
-        about: Some(user.id),
-        rank: 1,
-    };
+    let mail = NewMail::new(MailKind::Invitation, email, &user.locale, challenge.id.as_str());
+    let mail = NewMail { about: Some(user.id), ..mail };
     Ok(outbox::enqueue(conn, &mail, now)?)
 }
 

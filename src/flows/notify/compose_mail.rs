@@ -67,14 +67,14 @@ impl Flows {
         order: &QueuedMail,
         work: impl FnOnce(&mut Conn) -> Result<Option<T>> + Clone + Send + 'static,
     ) -> Result<Option<T>> {
-        let (id, lease) = (order.id.clone(), order.lease.clone());
+        let (id, lease) = (order.job.id.clone(), order.job.lease.clone());
         self.db.write_as(kind, move |conn| {
             if lease::confirm(conn, &id, &lease)? { work(conn) } else { Ok(None) }
         })
     }
 
     fn mail_secrets(&self, order: &QueuedMail) -> MailSecrets {
-        let id = order.id.as_str();
+        let id = order.job.id.as_str();
         MailSecrets { token: self.secrets.mail_token(id), code: self.secrets.mail_code(id) }
     }
 
@@ -84,7 +84,7 @@ impl Flows {
         now: UtcTime,
     ) -> Result<Option<ComposedEmail>> {
         let secrets = self.mail_secrets(order);
-        let code_hash = self.secrets.code_hash(&order.subject_id, &secrets.code);
+        let code_hash = self.secrets.code_hash(&order.job.subject_id, &secrets.code);
         let hashes = (secrets.token.hash(), code_hash);
         let (registered, mail) = (order.recipient.clone(), order.clone());
         let mode = self.policy.registration.mode;
@@ -120,7 +120,7 @@ impl Flows {
 
     fn compose_reset(&self, order: &QueuedMail, now: UtcTime) -> Result<Option<ComposedEmail>> {
         let secrets = self.mail_secrets(order);
-        let code_hash = self.secrets.code_hash(order.id.as_str(), &secrets.code);
+        let code_hash = self.secrets.code_hash(order.job.id.as_str(), &secrets.code);
         let link_hash = secrets.token.hash();
         let requested = order.recipient.clone();
         let (mail, budget) = (order.clone(), self.mail_budget(order));
@@ -138,7 +138,7 @@ impl Flows {
             };
             // A report of unauthorized activity resets the password too, and is not subject to the
             // limits of anonymous requests.
-            if mail.about.is_none() {
+            if mail.job.about.is_none() {
                 budget.reserve_reset(conn, &mail, now)?;
             }
             challenges::set_mail_secrets(conn, &challenge.id, &link_hash, Some(&code_hash))?;
@@ -161,8 +161,8 @@ impl Flows {
         order: &QueuedMail,
         now: UtcTime,
     ) -> Result<Option<ComposedEmail>> {
-        let token = self.secrets.mail_token(&order.subject_id);
-        let (id, link_hash) = (ChallengeId(order.subject_id.clone()), token.hash());
+        let token = self.secrets.mail_token(&order.job.subject_id);
+        let (id, link_hash) = (ChallengeId(order.job.subject_id.clone()), token.hash());
         let (kind, address) = (order.kind, order.recipient.clone());
         let stored = self.write_leased(WriteKind::Provisional, order, move |conn| {
             let stored = challenges::find_by_id(conn, &id)?.filter(|it| !it.has_expired(now));
@@ -191,7 +191,7 @@ impl Flows {
         token: Option<&PlainToken>,
         now: UtcTime,
     ) -> Option<Message> {
-        let (at, detail) = (order.created_at, stored.detail);
+        let (at, detail) = (order.job.created_at, stored.detail);
         let not_me = token.map(|token| TimedLink {
             link: link(&self.policy.links.not_me, token),
             lifetime: lifetime(stored.expires_at, now),
@@ -288,7 +288,7 @@ fn choose_registration_mail(
     if outbox::is_superseded(conn, order)? {
         return Ok(None);
     }
-    let id = ChallengeId(order.subject_id.clone());
+    let id = ChallengeId(order.job.subject_id.clone());
     let pending = registrations::find_by_id(conn, &id)?
         .filter(|it| it.challenge.used_at.is_none() && !it.challenge.has_expired(now));
     let Some(registration) = pending else { return Ok(None) };
@@ -338,5 +338,5 @@ fn reset_for(
     if find_revertible_change(conn, &user, now)?.is_some() {
         return Ok(None);
     }
-    Ok(Some(reset_challenge(conn, ChallengeId(order.id.0.clone()), &user, now)?))
+    Ok(Some(reset_challenge(conn, ChallengeId(order.job.id.0.clone()), &user, now)?))
 }

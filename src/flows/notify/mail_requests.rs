@@ -95,7 +95,7 @@ impl Flows {
         // No request of a developer waits for the worker, so its refusals could not be reported.
         let is_enforced = self.policy.limit_reports == LimitReports::Never;
         MailBudget {
-            bounds: self.bounds().filter(|_| order.attempts == 0 && is_enforced),
+            bounds: self.bounds().filter(|_| order.job.attempts == 0 && is_enforced),
             secrets: self.secrets.clone(),
         }
     }
@@ -124,7 +124,7 @@ impl MailBudget {
         let kind = ChallengeKind::ResetPassword;
         let request = MailRequest::new(kind, &order.recipient, &Device::default());
         if let Some(bounds) = &self.bounds {
-            let counters = request.of_service(bounds.limits.share(order.rank));
+            let counters = request.of_service(bounds.limits.share(order.job.rank));
             reserve(conn, &self.secrets, bounds, counters, now)?;
         }
         Ok(())

@@ -36,14 +36,8 @@ pub(crate) fn queue_notice(
         ..Challenge::new(ChallengeKind::ReportUnauthorized, Some(user.id), now)
     };
     challenges::insert_notice(conn, user.id, &challenge)?;
-    let mail = NewMail {
-        kind: notice.kind,
-        recipient: to,
-        locale: &user.locale,
-        subject_id: challenge.id.as_str(),
-        about: Some(user.id),
-        rank: 1,
-    };
+    let mail = NewMail::new(notice.kind, to, &user.locale, challenge.id.as_str());
+    let mail = NewMail { about: Some(user.id), ..mail };
     outbox::enqueue(conn, &mail, now)?;
     Ok(())
 }

@@ -19,7 +19,7 @@ pub(super) fn requeue_verification_emails(
     budget: &MailBudget,
     now: UtcTime,
 ) -> Result<()> {
-    if !outbox::drop_mail(conn, &order.id, now)? {
+    if !outbox::drop_mail(conn, &order.job.id, now)? {
         return Ok(());
     }
     let owner = users::find_by_email(conn, &order.recipient)?;

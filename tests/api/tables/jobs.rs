@@ -16,8 +16,7 @@ use crate::support::{at_once, on_both};
 fn enqueue(conn: &mut Conn, recipient: &str, second: i64) -> Result<()> {
     let (recipient, locale) = (&Email::unchecked(recipient), &Locale::default());
     let kind = MailKind::Registration;
-    let mail = NewMail { kind, recipient, locale, subject_id: "x", about: None, rank: 1 };
-    outbox::enqueue(conn, &mail, at(second))
+    outbox::enqueue(conn, &NewMail::new(kind, recipient, locale, "x"), at(second))
 }
 
 fn order_mails(db: &Db, count: usize) {

@@ -10,7 +10,7 @@ use hallpass::domain::{
 };
 use hallpass::store::jobs::backlog::{self, Retryable};
 use hallpass::store::jobs::lease::{self, Conclusion, Deferral};
-use hallpass::store::jobs::{self, Claim, ClaimOrder, DueJobs, NewJob};
+use hallpass::store::jobs::{self, Claim, ClaimOrder, DueJobs, Job, NewJob};
 use hallpass::store::limits::{Returned, Uses};
 use hallpass::store::outbox::{MailKind, NewMail, QueuedMail, Selection};
 use hallpass::store::sessions::candidate::{Login, Named};
@@ -248,14 +248,7 @@ fn call_challenges(conn: &mut Conn, recorder: &Recorder) {
 
 fn call_outbox(conn: &mut Conn, recorder: &Recorder) {
     let (kind, recipient, locale) = (MailKind::Registration, email("p7"), Locale::default());
-    let mail = NewMail {
-        kind,
-        recipient: &recipient,
-        locale: &locale,
-        subject_id: "r7",
-        about: Some(USER),
-        rank: 1,
-    };
+    let mail = NewMail { about: Some(USER), ..NewMail::new(kind, &recipient, &locale, "r7") };
     call!(recorder, outbox::enqueue(conn, &mail, NOW));
     call!(recorder, outbox::claim(conn, USER, &recipient));
     for selection in [
@@ -269,7 +262,7 @@ fn call_outbox(conn: &mut Conn, recorder: &Recorder) {
     }
     let waited = call_jobs(conn, recorder);
     call!(recorder, outbox::is_superseded(conn, &waited));
-    assert!(call!(recorder, outbox::drop_mail(conn, &waited.id, NOW)));
+    assert!(call!(recorder, outbox::drop_mail(conn, &waited.job.id, NOW)));
     for address in [None, Some(&recipient)] {
         call!(recorder, outbox::list_page(conn, USER, address, "m1", 100));
     }
@@ -319,7 +312,7 @@ fn call_jobs(conn: &mut Conn, recorder: &Recorder) -> QueuedMail {
         assert_eq!(call!(recorder, backlog::retry_listed(conn, which, &ids, NOW)), 1);
     }
     assert!(call!(recorder, backlog::retry(conn, first.job.id.as_str(), NOW)));
-    QueuedMail { was_deferred: true, ..QueuedMail::of(&first.job).unwrap() }
+    QueuedMail::of(&Job { was_deferred: true, ..first.job }).unwrap()
 }
 
 fn call_limits_and_devices(conn: &mut Conn, recorder: &Recorder) {
