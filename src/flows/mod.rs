@@ -205,16 +205,8 @@ impl Flows {
     }
 
     /// The algorithms of the keys that validate access tokens.
-    pub fn signing_algorithms(&self) -> Vec<String> {
-        let keys = self.public_keys();
-        let mut algorithms: Vec<String> = Vec::new();
-        for algorithm in keys.iter().filter_map(|key| key.get("alg")?.as_str()) {
-            if !algorithms.iter().any(|known| known == algorithm) {
-                algorithms.push(algorithm.to_owned());
-            }
-        }
-        // A shared secret is not published.
-        if algorithms.is_empty() { vec!["HS256".to_owned()] } else { algorithms }
+    pub fn signing_algorithms(&self) -> Vec<&'static str> {
+        self.access_tokens.algorithms(self.now())
     }
 
     pub(crate) fn now(&self) -> UtcTime {

@@ -91,6 +91,11 @@ impl AccessTokens {
         self.keys.load().public_keys(now)
     }
 
+    /// Returns the algorithms of the keys that validate tokens, the one that signs first.
+    pub fn algorithms(&self, now: UtcTime) -> Vec<&'static str> {
+        self.keys.load().algorithms(now)
+    }
+
     /// Signs `claims` with the key that is active at `now`.
     pub fn sign(&self, claims: &Claims, now: UtcTime) -> Result<String, KeyError> {
         let keys = self.keys.load();

@@ -165,16 +165,34 @@ impl KeySet {
         (named.state(now) != KeyState::Expired).then_some(named.key.as_ref())
     }
 
-    /// Returns the public keys whose tokens may be valid now or soon: the one that signs first,
-    /// then the newer before the older.
-    pub(super) fn public_keys(&self, now: UtcTime) -> Vec<serde_json::Value> {
+    /// Returns the keys whose tokens may be valid now or soon: the one that signs first, then the
+    /// newer before the older.
+    fn accepted(&self, now: UtcTime) -> Vec<&KeyOfSet> {
         let mut keys: Vec<&KeyOfSet> =
             self.keys.iter().filter(|key| key.state(now) != KeyState::Expired).collect();
         keys.sort_by_key(|key| {
             let begins_at = key.schedule.map(|schedule| schedule.begins_at);
             (key.state(now) != KeyState::Active, Reverse(begins_at), key.key.kid.as_str())
         });
+        keys
+    }
+
+    /// Returns the public keys of the accepted keys. A shared secret has none.
+    pub(super) fn public_keys(&self, now: UtcTime) -> Vec<serde_json::Value> {
+        let keys = self.accepted(now);
         keys.into_iter().filter_map(|key| key.key.public_jwk.clone()).collect()
+    }
+
+    /// Returns the algorithms of the accepted keys, each once.
+    pub(super) fn algorithms(&self, now: UtcTime) -> Vec<&'static str> {
+        let mut algorithms = Vec::new();
+        for key in self.accepted(now) {
+            let name = key.key.algorithm.name();
+            if !algorithms.contains(&name) {
+                algorithms.push(name);
+            }
+        }
+        algorithms
     }
 
     /// Returns the keys with their state and age at `now`.

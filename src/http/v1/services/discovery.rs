@@ -54,7 +54,7 @@ pub struct ServerMetadata {
     /// Algorithms that access tokens are signed with. Libraries that check access tokens read them
     /// here.
     #[schema(example = json!(["ES256"]))]
-    id_token_signing_alg_values_supported: Vec<String>,
+    id_token_signing_alg_values_supported: Vec<&'static str>,
     /// URL of the documentation.
     #[schema(example = "http://127.0.0.1:8000/docs/")]
     service_documentation: String,
