@@ -69,16 +69,14 @@ impl Flows {
             None => self.count(vec![network.clone()], || self.exchange_checked(exchange.clone())),
         }?;
         self.do_counted(vec![network], || {
-            let mut outcome = match exchanged {
-                Some(exchanged) => exchanged.into(),
-                None => self.repeat_or_refuse(presented, sent.clone(), device, now)?,
+            let settle = |exchanged: Option<Exchanged>| match exchanged {
+                Some(exchanged) => Ok(exchanged.into()),
+                // A concurrent request may have been faster.
+                None => self.repeat_or_refuse(presented, sent.clone(), device, now),
             };
+            let mut outcome = settle(exchanged)?;
             if matches!(outcome, Outcome::Current) && room.is_some() {
-                outcome = match self.exchange_checked(exchange)? {
-                    Some(exchanged) => exchanged.into(),
-                    // A concurrent request may have been faster.
-                    None => self.repeat_or_refuse(presented, sent, device, now)?,
-                };
+                outcome = settle(self.exchange_checked(exchange)?)?;
             }
             self.answer_refresh(outcome, successors, now)
         })
@@ -134,7 +132,7 @@ impl Flows {
         now: UtcTime,
     ) -> Result<Outcome> {
         let (policy, client, transport) = (self.policy.clone(), device.clone(), sent.transport);
-        match self.db.write(move |conn| repeat_or_refuse(conn, &policy, &sent, &client, now))? {
+        match self.db.write(move |conn| judge_used_token(conn, &policy, &sent, &client, now))? {
             Outcome::Refused(Error::RefreshTokenUnknown, None) => {
                 self.refuse_forgotten(presented, transport, device, now)
             }
@@ -188,7 +186,8 @@ struct Successor {
     expires_at: UtcTime,
 }
 
-fn repeat_or_refuse(
+/// Repeats the exchange of a token within the grace period, or refuses the token.
+fn judge_used_token(
     conn: &mut Conn,
     policy: &Policy,
     presented: &Presented,
