@@ -42,7 +42,7 @@ pub fn build_flows(config: &Config, clock: Arc<dyn Clock>) -> Result<Flows, Star
         breached_passwords: config.breached_passwords.as_ref().map(BreachedPasswords::at),
         secrets,
         access_tokens,
-        policy: policy(config),
+        policy: Arc::new(policy(config)),
         social: Arc::new(SocialLogin::new(&config.social, &config.public_url)),
         health: DatabaseHealth::default(),
         log_ins: Counters::new(&flows::LOG_INS),

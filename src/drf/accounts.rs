@@ -118,7 +118,7 @@ impl DrfFlows<'_> {
         device: &Device,
     ) -> Result<Option<User>> {
         let (actor, policy, clock) =
-            (by.user.id, self.core.policy.clone(), Arc::clone(&self.core.clock));
+            (by.user.id, Arc::clone(&self.core.policy), Arc::clone(&self.core.clock));
         let tokens = Arc::clone(self.core.access_tokens.settings());
         let (sender, device) = (by.clone(), device.clone());
         let user = self.core.db.write(move |conn| {

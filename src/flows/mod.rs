@@ -163,7 +163,7 @@ pub struct Flows {
     /// Access tokens.
     pub(crate) access_tokens: Arc<AccessTokens>,
     /// The operator's choices.
-    pub(crate) policy: Policy,
+    pub(crate) policy: Arc<Policy>,
     /// Providers of social log-in.
     pub(crate) social: Arc<SocialLogin>,
     /// State of the database at the last requests to it.

@@ -67,7 +67,7 @@ impl Flows {
             locale: user.locale.clone(),
         };
         let (id, user, policy, session) =
-            (user.id, user.clone(), self.policy.clone(), claims.session_id());
+            (user.id, user.clone(), Arc::clone(&self.policy), claims.session_id());
         let context = context_of(claims, device, now);
         let tokens = Arc::clone(self.access_tokens.settings());
         self.db.write(move |conn| {

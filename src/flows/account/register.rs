@@ -153,7 +153,7 @@ impl Flows {
         transport: Transport,
         now: UtcTime,
     ) -> Result<LoggedIn> {
-        let policy = self.policy.clone();
+        let policy = Arc::clone(&self.policy);
         let client = LoginContext { device, device_token: None };
         let tokens = FirstTokens::random();
         let access_tokens = Arc::clone(&self.access_tokens);

@@ -2,6 +2,8 @@
 //! pending challenges, unlinks identities linked and revokes API keys created since then, reverts a
 //! change of the e-mail address, and offers a password reset.
 
+use std::sync::Arc;
+
 use crate::domain::{
     Challenge, ChallengeKind, Device, Email, EmailChange, EndReason, EventContext, EventKind,
     PlainToken, SessionId, TokenHash, User, UserId, UtcTime,
@@ -23,7 +25,7 @@ impl Flows {
     /// Reports unauthorized activity, once. A repetition of the request succeeds and does nothing.
     pub fn report_unauthorized(&self, token: &PlainToken, device: &Device) -> Result<()> {
         let (link, device, now) = (token.hash(), device.clone(), self.now());
-        let policy = self.policy.clone();
+        let policy = Arc::clone(&self.policy);
         let answered =
             self.db.write(move |conn| answer_notice(conn, &policy, &link, &device, now))?;
         let Some((id, ended)) = answered else {

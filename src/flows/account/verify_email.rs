@@ -100,7 +100,7 @@ impl Flows {
         let registration = self.find_answered(proof, device, now)?;
         let first_tokens = self.secrets.first_tokens(registration.challenge.id.as_str());
         let (policy, email, device) =
-            (self.policy.clone(), registration.email.clone(), device.clone());
+            (Arc::clone(&self.policy), registration.email.clone(), device.clone());
         let access_tokens = Arc::clone(&self.access_tokens);
         let (user, signed_in) = self.db.write(move |conn| {
             let context = EventContext { device: device.clone(), ..EventContext::of(None, now) };

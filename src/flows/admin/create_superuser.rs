@@ -1,5 +1,7 @@
 //! Creation of a superuser by the operator, from the command line.
 
+use std::sync::Arc;
+
 use crate::domain::{Device, Email, EventContext, EventKind, PlainPassword, User, Username};
 use crate::flows::account::placeholder::refuse_reserved;
 use crate::flows::account::release_username::release_username;
@@ -39,7 +41,7 @@ impl Flows {
             is_superuser: true,
             ..NewUser::named(new.username)
         };
-        let (now, policy) = (self.now(), self.policy.clone());
+        let (now, policy) = (self.now(), Arc::clone(&self.policy));
         self.db.write(move |conn| {
             if let Some(email) = &account.email {
                 challenges::lock_address(conn, email)?;

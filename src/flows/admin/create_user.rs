@@ -94,7 +94,7 @@ impl Flows {
     ) -> Result<CreatedAccount> {
         let is_invited = password_hash == PasswordHash::unusable();
         let (now, tokens) = (self.now(), Arc::clone(self.access_tokens.settings()));
-        let (creator, policy) = (by.clone(), self.policy.clone());
+        let (creator, policy) = (by.clone(), Arc::clone(&self.policy));
         let created = self.db.write(move |conn| {
             challenges::lock_address(conn, &new.email)?;
             creator.recheck(conn, now)?;

@@ -1,5 +1,7 @@
 //! Change of the user's own password. The current session stays open; the others are ended.
 
+use std::sync::Arc;
+
 use crate::domain::{
     ChallengeKind, Counted, Device, Email, EndReason, EventKind, PasswordHash, PlainPassword,
     SessionId, User, UtcTime,
@@ -46,7 +48,7 @@ impl Flows {
         hash: &PasswordHash,
         device: &Device,
     ) -> Result<bool> {
-        let (policy, session, now) = (self.policy.clone(), claims.session_id(), self.now());
+        let (policy, session, now) = (Arc::clone(&self.policy), claims.session_id(), self.now());
         let (id, seen, hash) = (claims.user_id(), seen.clone(), hash.clone());
         let context = context_of(claims, device, now);
         let changed = self.db.write(move |conn| {

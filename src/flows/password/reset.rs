@@ -1,6 +1,8 @@
 //! Password reset with the link or the code of a mail. The mail worker finds out whether the
 //! address is known, so the response does not reveal it.
 
+use std::sync::Arc;
+
 use crate::domain::secrets::Secrets;
 use crate::domain::{
     Challenge, ChallengeId, ChallengeKind, Counted, Counter, Device, Email, EndReason,
@@ -109,7 +111,7 @@ impl Flows {
         now: UtcTime,
     ) -> Result<()> {
         let hash = self.hasher.hash(requester(account_of(user.id), device), new)?;
-        let (id, policy, secrets) = (user.id, self.policy.clone(), self.secrets.clone());
+        let (id, policy, secrets) = (user.id, Arc::clone(&self.policy), self.secrets.clone());
         let (context, place) = (EventContext::of(id, now).on(device), device.clone());
         let ended = self.db.write(move |conn| {
             let user = consume_pending(conn, &challenge, now)?.ok_or_else(refusal)?;

@@ -29,7 +29,7 @@ impl Flows {
     ) -> Result<LogInOutcome> {
         let named = Named::username_or_email(name);
         self.attempt(name, &named, client, |attempt| {
-            let (policy, now) = (self.policy.clone(), self.now());
+            let (policy, now) = (Arc::clone(&self.policy), self.now());
             let tokens = FirstTokens::random();
             let client = client.clone();
             let access_tokens = Arc::clone(&self.access_tokens);

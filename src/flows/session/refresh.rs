@@ -131,7 +131,8 @@ impl Flows {
         device: &Device,
         now: UtcTime,
     ) -> Result<Outcome> {
-        let (policy, client, transport) = (self.policy.clone(), device.clone(), sent.transport);
+        let (policy, client, transport) =
+            (Arc::clone(&self.policy), device.clone(), sent.transport);
         match self.db.write(move |conn| judge_used_token(conn, &policy, &sent, &client, now))? {
             Outcome::Refused(Error::RefreshTokenUnknown, None) => {
                 self.refuse_forgotten(presented, transport, device, now)
@@ -152,7 +153,7 @@ impl Flows {
         let Some(id) = self.find_by_successor(presented)? else {
             return Ok(Outcome::Refused(Error::RefreshTokenUnknown, None));
         };
-        let (policy, device) = (self.policy.clone(), device.clone());
+        let (policy, device) = (Arc::clone(&self.policy), device.clone());
         self.db.write(move |conn| match sessions::find_session(conn, &id)? {
             Some(session) if session.accepts(transport) => {
                 let state = RefreshState::of_forgotten(&session, now);

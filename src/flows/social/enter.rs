@@ -1,6 +1,8 @@
 //! Look-up, linking and creation of the account of an identity. `docs/adr/0022-social-log-in.md`
 //! has the rules.
 
+use std::sync::Arc;
+
 use super::identities::link_identity;
 use crate::domain::{
     Challenge, ChallengeKind, Counted, Counter, Email, EventContext, EventKind, Fault, FlowOutcome,
@@ -72,7 +74,7 @@ pub(super) struct Entry {
     /// The token of a registration that waits for the verification of its address.
     pub(super) registration_token: PlainToken,
     pub(super) sign_in: SignIn,
-    pub(super) policy: Policy,
+    pub(super) policy: Arc<Policy>,
 }
 
 /// A result that is committed.

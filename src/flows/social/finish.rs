@@ -174,7 +174,7 @@ impl Flows {
             locale: request.locale.clone(),
             registration_token: request.flow_token.registration_token(),
             sign_in: self.sign_in_of(flow, request)?,
-            policy: self.policy.clone(),
+            policy: Arc::clone(&self.policy),
         };
         match request.claims.as_ref().filter(|_| flow.links()) {
             Some(claims) => self.link_to_user(entry, claims, identity),
@@ -261,7 +261,7 @@ impl Flows {
         user: UserId,
         request: &FinishRequest,
     ) -> Result<FinishedFlow> {
-        let (policy, sign_in) = (self.policy.clone(), self.sign_in_of(flow, request)?);
+        let (policy, sign_in) = (Arc::clone(&self.policy), self.sign_in_of(flow, request)?);
         let now = sign_in.now;
         let (user, signed_in) = self.db.write(move |conn| {
             let user = users::lock_user(conn, user)?.ok_or(Error::OneTimeTokenInvalid)?;

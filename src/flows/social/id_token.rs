@@ -79,7 +79,7 @@ impl Flows {
                 now,
                 access_tokens: Arc::clone(&self.access_tokens),
             },
-            policy: self.policy.clone(),
+            policy: Arc::clone(&self.policy),
         };
         self.enter(entry, identity)
     }

@@ -36,7 +36,7 @@ impl Flows {
         self.check_again(claims, None, device)?;
         let (id, session, now) = (claims.user_id(), claims.session_id(), self.now());
         let context = context_of(claims, device, now);
-        let (policy, social) = (self.policy.clone(), Arc::clone(&self.social));
+        let (policy, social) = (Arc::clone(&self.policy), Arc::clone(&self.social));
         self.db.write(move |conn| {
             let user = lock_for(conn, id, &session)?;
             let logs_in = |issuer: &str| social.logs_in(issuer);
