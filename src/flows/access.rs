@@ -1,6 +1,6 @@
-//! Access control: who may administer accounts. Rights are read from the database with each
-//! request, and again in the transaction that uses them. Only superusers change superusers.
-//! Services with an API key do not change staff.
+//! Access control: active users, and who may administer accounts. Rights are read from the database
+//! with each request, and again in the transaction that uses them. Only superusers change
+//! superusers. Services with an API key do not change staff.
 
 use std::fmt;
 use std::time::Duration;
@@ -123,6 +123,15 @@ impl Flows {
         }
     }
 
+    /// Returns the user of a token. If the account was deleted or disabled, the token counts as
+    /// revoked, whatever the state of its session.
+    pub fn require_active_user(&self, id: UserId) -> Result<User> {
+        self.db
+            .read(|conn| users::find_by_id(conn, id))?
+            .filter(|user| user.is_active)
+            .ok_or(Error::TokenRevoked)
+    }
+
     /// Returns the staff member who holds the token. The rights in the token may be minutes old.
     fn staff(&self, claims: &Claims) -> Result<User> {
         let user = self.require_active_user(claims.user_id())?;
@@ -188,11 +197,17 @@ pub(crate) fn require_superuser(user: &User) -> Result<()> {
     if user.is_staff && user.is_superuser { Ok(()) } else { Err(Error::PermissionDenied) }
 }
 
-/// Returns the staff member of an open session, read in the transaction.
-fn require_staff(conn: &mut Conn, id: UserId, session: &SessionId) -> Result<User> {
+/// Returns the active user of an open session, read in the transaction.
+pub(crate) fn user_in_session(conn: &mut Conn, id: UserId, session: &SessionId) -> Result<User> {
     let user = users::find_by_id(conn, id)?.filter(|user| user.is_active);
     let user = user.ok_or(Error::TokenRevoked)?;
     require_open(conn, session)?;
+    Ok(user)
+}
+
+/// Returns the staff member of an open session, read in the transaction.
+fn require_staff(conn: &mut Conn, id: UserId, session: &SessionId) -> Result<User> {
+    let user = user_in_session(conn, id, session)?;
     if user.is_staff { Ok(user) } else { Err(Error::PermissionDenied) }
 }
 

@@ -6,6 +6,7 @@ use crate::domain::{
     Challenge, ChallengeKind, Counted, Counter, Device, Event, EventId, EventKind, KnownDevice,
     Registration, Session, User, UtcTime,
 };
+use crate::flows::access::user_in_session;
 use crate::flows::audit::{context_of, record_once};
 use crate::flows::limits::reserve;
 use crate::flows::password::reauthenticate::lock_for;
@@ -15,7 +16,7 @@ use crate::store::events::EventPage;
 use crate::store::outbox::{self, MailLine};
 use crate::store::{
     self, Conn, Page, challenges, challenges::registrations, events, identities, sessions,
-    sessions::known_devices, users,
+    sessions::known_devices,
 };
 
 /// Number of rows per query.
@@ -135,7 +136,7 @@ impl Flows {
     pub fn export_page(&self, claims: &Claims, position: &ExportPosition) -> Result<ExportPage> {
         let since = self.now().before(self.policy.event_retention);
         self.db.read(|conn| {
-            let user = require_open(conn, claims)?;
+            let user = user_in_session(conn, claims.user_id(), &claims.session_id())?;
             let (entries, next) = read_page(conn, &self.social, &user, position, since)?;
             let next = match next {
                 Some(last) => Some(position.behind(&last)),
@@ -144,14 +145,6 @@ impl Flows {
             Ok(ExportPage { begins_list: position.begins_list(), entries, next })
         })
     }
-}
-
-/// Returns the user of `claims`, if the user is active and the session open.
-fn require_open(conn: &mut Conn, claims: &Claims) -> Result<User> {
-    let user = users::find_by_id(conn, claims.user_id())?.filter(|user| user.is_active);
-    let session = sessions::find_session(conn, &claims.session_id())?;
-    let is_open = session.is_some_and(|session| session.ended_at.is_none());
-    user.filter(|_| is_open).ok_or(Error::TokenRevoked)
 }
 
 /// Reads the entries of a page, and the id of its last row if the list may have more.

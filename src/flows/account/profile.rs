@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::{Device, Fault, Locale, User, UserId, Username};
+use crate::domain::{Device, Fault, Locale, User, Username};
 use crate::flows::account::metadata::{MetadataChange, require_room_after_change};
 use crate::flows::account::placeholder::refuse_reserved;
 use crate::flows::audit::{context_of, record_changes};
@@ -24,15 +24,6 @@ pub struct ProfileChanges {
 }
 
 impl Flows {
-    /// Returns the user of a token. If the account was deleted or disabled, the token counts as
-    /// revoked, whatever the state of its session.
-    pub fn require_active_user(&self, id: UserId) -> Result<User> {
-        self.db
-            .read(|conn| users::find_by_id(conn, id))?
-            .filter(|user| user.is_active)
-            .ok_or(Error::TokenRevoked)
-    }
-
     /// Changes the profile of the caller.
     pub fn update_profile(
         &self,
