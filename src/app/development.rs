@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::flows::LimitReports;
+use crate::domain::LimitReports;
 use crate::http::dev::{DevMail, DevMailbox, Development, Facts};
 use crate::http::v1::time::rfc3339;
 use crate::mail::handler::Observer;

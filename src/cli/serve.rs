@@ -12,7 +12,7 @@ use super::{Outcome, log_warnings};
 use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::flows::LimitReports;
+use crate::domain::LimitReports;
 use crate::http::dev;
 use crate::telemetry;
 

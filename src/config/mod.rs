@@ -37,8 +37,10 @@ pub use types::{
 use types::{DAY, MINUTE, SECOND, YEAR};
 
 pub use crate::domain::SecretText;
-use crate::domain::{ClaimMapping, Limits, PasswordPolicy, RegistrationRules};
-use crate::flows::{EmailVerification, LimitReports, VerifyEmailProof};
+use crate::domain::{
+    ClaimMapping, EmailVerification, LimitReports, Limits, PasswordPolicy, RegistrationRules,
+    VerifyEmailProof,
+};
 use crate::mail::smtp::settings::SmtpSettings;
 use crate::security::breached::BreachedPasswordsSettings;
 use crate::security::keys::SigningAlgorithm;

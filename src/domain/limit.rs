@@ -65,6 +65,17 @@ const FIRST_WAIT: Duration = MINUTE;
 /// The longest wait, so that no user is locked out for good.
 const LONGEST_WAIT: Duration = Duration::from_mins(15);
 
+/// Requests whose refusals by limits are reported instead of enforced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitReports {
+    /// None: limits are enforced.
+    Never,
+    /// Those of a developer on this machine.
+    FromThisMachine,
+    /// All.
+    Always,
+}
+
 /// The limits of the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

@@ -30,11 +30,15 @@ pub use ids::{
 };
 pub use limit::mail_request::{MailClass, MailRequest};
 pub use limit::share::MailShare;
-pub use limit::{Counted, Counter, FEW_FAILURES, LimitHit, Limits, MAILBOX_LATE, Rate};
+pub use limit::{
+    Counted, Counter, FEW_FAILURES, LimitHit, LimitReports, Limits, MAILBOX_LATE, Rate,
+};
 pub use locale::Locale;
 pub use locale::language::Language;
 pub use registration::Registration;
-pub use registration::rules::{DomainPattern, RegistrationMode, RegistrationRules};
+pub use registration::rules::{
+    DomainPattern, EmailVerification, RegistrationMode, RegistrationRules, VerifyEmailProof,
+};
 pub use secrets::text::SecretText;
 pub use session::amr::Amr;
 pub use session::device::{Device, KnownDevice};

@@ -69,17 +69,6 @@ impl LimitReport {
     }
 }
 
-/// Requests whose refusals by limits are reported instead of enforced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LimitReports {
-    /// None: limits are enforced.
-    Never,
-    /// Those of a developer on this machine.
-    FromThisMachine,
-    /// All.
-    Always,
-}
-
 /// The limits of the operator, and their enforcement.
 #[derive(Clone)]
 pub(crate) struct Bounds {

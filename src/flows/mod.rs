@@ -38,7 +38,7 @@ pub use admin::api_keys::{CreatedApiKey, NewApiKey};
 pub use admin::create_superuser::NewSuperuser;
 pub use admin::create_user::{CreatedAccount, NewAccount};
 pub use admin::users::AccountChanges;
-pub use bounds::{LimitReport, LimitReports, Unenforced};
+pub use bounds::{LimitReport, Unenforced};
 pub use error::{Error, Field, FieldFault};
 pub(crate) use health::DatabaseHealth;
 pub use health::{Backlog, Gauges, Readiness};
@@ -58,7 +58,10 @@ pub use social::{
 
 use crate::clock::Clock;
 use crate::domain::secrets::Secrets;
-use crate::domain::{Limits, PasswordPolicy, RegistrationRules, UtcTime};
+use crate::domain::{
+    EmailVerification, LimitReports, Limits, PasswordPolicy, RegistrationRules, UtcTime,
+    VerifyEmailProof,
+};
 use crate::mail::handler::MailMetrics;
 use crate::security::access_token::AccessTokens;
 use crate::security::breached::BreachedPasswords;
@@ -80,26 +83,6 @@ pub(crate) const LOG_INS: [&str; 8] = [
 
 /// The result of a flow.
 pub type Result<T> = std::result::Result<T, Error>;
-
-/// The time at which an e-mail address must be verified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EmailVerification {
-    /// Before the account is created.
-    Mandatory,
-    /// After the account is created, at any time. `email_verified` in tokens is false until then.
-    Optional,
-    /// Never.
-    None,
-}
-
-/// Evidence that a verification requires in addition to the link of the mail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VerifyEmailProof {
-    /// The registration token of the same browser, or the password.
-    Required,
-    /// None. The user who opens the link activates a password that another user may have chosen.
-    Link,
-}
 
 /// The settings of the operator that flows depend on.
 #[derive(Clone, Debug)]

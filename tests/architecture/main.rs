@@ -24,7 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("flows", &["clock", "domain", "mail", "security", "social", "store", "telemetry"]),
     ("http", &["domain", "flows", "telemetry"]),
     ("drf", &["domain", "flows", "http", "security", "store"]),
-    ("config", &["domain", "flows", "mail", "outgoing", "security", "social", "store"]),
+    ("config", &["domain", "mail", "outgoing", "security", "social", "store"]),
     (
         "cli",
         &[

@@ -8,8 +8,7 @@ use super::mode::Mode;
 use super::urls::is_url_of_this_machine;
 use crate::config::source::Source;
 use crate::config::types::MINUTE;
-use crate::domain::{Limits, Rate};
-use crate::flows::LimitReports;
+use crate::domain::{LimitReports, Limits, Rate};
 
 /// Reads the rate limits, `None` for none, and the requests for which they are only reported. They
 /// are always enforced in production, and behind a proxy unless the operator chose otherwise.

@@ -1,8 +1,9 @@
 //! Settings of registration.
 
 use crate::config::source::Source;
-use crate::domain::{DomainPattern, RegistrationMode, RegistrationRules};
-use crate::flows::{EmailVerification, VerifyEmailProof};
+use crate::domain::{
+    DomainPattern, EmailVerification, RegistrationMode, RegistrationRules, VerifyEmailProof,
+};
 
 /// Reads the rules for registration.
 pub fn read_registration(s: &mut Source) -> RegistrationRules {

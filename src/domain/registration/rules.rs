@@ -1,4 +1,5 @@
-//! Rules for registration: who may create an account, and the permitted domains of addresses.
+//! Rules for registration: who may create an account, the permitted domains of addresses, and their
+//! verification.
 
 use crate::domain::{Email, Fault};
 
@@ -23,6 +24,26 @@ impl RegistrationMode {
             Self::Closed => "closed",
         }
     }
+}
+
+/// The time at which an e-mail address must be verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmailVerification {
+    /// Before the account is created.
+    Mandatory,
+    /// After the account is created, at any time. `email_verified` in tokens is false until then.
+    Optional,
+    /// Never.
+    None,
+}
+
+/// Evidence that a verification requires in addition to the link of the mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerifyEmailProof {
+    /// The registration token of the same browser, or the password.
+    Required,
+    /// None. The user who opens the link activates a password that another user may have chosen.
+    Link,
 }
 
 /// A domain, or all domains below one (`*.example.com`).

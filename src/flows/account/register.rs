@@ -7,16 +7,15 @@ use std::time::Duration;
 
 use crate::domain::secrets::FirstTokens;
 use crate::domain::{
-    Amr, Challenge, ChallengeKind, Counted, Counter, Device, Email, EventContext, EventKind,
-    Locale, MailRequest, PlainPassword, PlainToken, Registration, RegistrationMode, Transport,
-    User, Username, UtcTime,
+    Amr, Challenge, ChallengeKind, Counted, Counter, Device, Email, EmailVerification,
+    EventContext, EventKind, Locale, MailRequest, PlainPassword, PlainToken, Registration,
+    RegistrationMode, Transport, User, Username, UtcTime,
 };
 use crate::flows::account::placeholder::{make_way, refuse_reserved};
 use crate::flows::limits::requester;
 use crate::flows::sign_in::SignIn;
 use crate::flows::{
-    EmailVerification, Error, FieldFault, Flows, LogInOutcome, LoggedIn, LoginContext, Policy,
-    Result,
+    Error, FieldFault, Flows, LogInOutcome, LoggedIn, LoginContext, Policy, Result,
 };
 use crate::store::jobs::Schedule;
 use crate::store::outbox::{self, MailKind, NewMail};

@@ -9,6 +9,7 @@ use crate::domain::secrets::Secrets;
 use crate::domain::{
     Amr, ChallengeKind, Counted, Counter, Device, Email, EventContext, EventKind, PlainPassword,
     PlainToken, Registration, RegistrationMode, TokenHash, Transport, User, Username, UtcTime,
+    VerifyEmailProof,
 };
 use crate::flows::account::change_email::set_verified_address;
 use crate::flows::account::placeholder::is_placeholder;
@@ -21,9 +22,7 @@ use crate::flows::limits::requester;
 use crate::flows::password::reauthenticate::lock_active;
 use crate::flows::sign_in::{Repetition, SignIn, earlier_or_first, sign_in_once};
 use crate::flows::social::identities::link_identity;
-use crate::flows::{
-    Error, Flows, LogInOutcome, LoggedIn, LoginContext, Policy, Result, VerifyEmailProof,
-};
+use crate::flows::{Error, Flows, LogInOutcome, LoggedIn, LoginContext, Policy, Result};
 use crate::store::challenges::registrations::{self, Found};
 use crate::store::users::changes::{self, UserChanges};
 use crate::store::users::{self, NewUser};

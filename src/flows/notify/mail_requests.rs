@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use crate::domain::secrets::Secrets;
 use crate::domain::{
-    ChallengeKind, Counted, Counter, Device, Email, MAILBOX_LATE, MailClass, MailRequest,
-    MailShare, UtcTime,
+    ChallengeKind, Counted, Counter, Device, Email, LimitReports, MAILBOX_LATE, MailClass,
+    MailRequest, MailShare, UtcTime,
 };
-use crate::flows::bounds::{Bounds, LimitReports};
+use crate::flows::bounds::Bounds;
 use crate::flows::limits::{reserve, reserve_all};
 use crate::flows::{Error, Flows, Result};
 use crate::store::limits::{self, Returned};

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::identities::link_identity;
 use crate::domain::{
-    Challenge, ChallengeKind, Counted, Counter, Email, EventContext, EventKind, Fault, FlowOutcome,
-    Identity, IdentityKey, Locale, MailRequest, PasswordHash, PendingIdentity, PlainToken,
-    Registration, RegistrationMode, SocialFlow, User, UserId, UtcTime,
+    Challenge, ChallengeKind, Counted, Counter, Email, EmailVerification, EventContext, EventKind,
+    Fault, FlowOutcome, Identity, IdentityKey, Locale, MailRequest, PasswordHash, PendingIdentity,
+    PlainToken, Registration, RegistrationMode, SocialFlow, User, UserId, UtcTime,
 };
 use crate::flows::account::placeholder::make_way;
 use crate::flows::account::register::{
@@ -18,9 +18,7 @@ use crate::flows::account::report_unauthorized::release_unverified_email;
 use crate::flows::admin::create_user::is_invited;
 use crate::flows::notify::notices::{Notice, queue_notice};
 use crate::flows::sign_in::{LogInOutcome, SignIn, SignedIn};
-use crate::flows::{
-    EmailVerification, Error, Flows, PendingVerification, Policy, Registered, Result,
-};
+use crate::flows::{Error, Flows, PendingVerification, Policy, Registered, Result};
 use crate::store::jobs::Schedule;
 use crate::store::outbox::MailKind;
 use crate::store::users::{self, NewUser, changes};

@@ -20,8 +20,7 @@ use super::error::ApiError;
 use super::request::body::{MAX_BODY, collect};
 use super::request::client::Client;
 use super::state::State;
-use crate::domain::{Device, Language, Locale, PlainToken};
-use crate::flows::VerifyEmailProof;
+use crate::domain::{Device, Language, Locale, PlainToken, VerifyEmailProof};
 use crate::http::serving::backpressure::Intake;
 
 /// The path of the page that verifies an e-mail address; as for all pages, the mail's link adds

@@ -4,8 +4,8 @@ use actix_web::http::StatusCode;
 use actix_web::web;
 
 use super::{Form, View};
-use crate::domain::PlainPassword;
-use crate::flows::{Flows, Proof, VerifyEmailProof};
+use crate::domain::{PlainPassword, VerifyEmailProof};
+use crate::flows::{Flows, Proof};
 use crate::http::code::Code;
 use crate::http::state::State;
 

@@ -19,8 +19,8 @@ use actix_web::{Error, HttpRequest, HttpResponse, web};
 use futures_util::FutureExt as _;
 use tracing::{Instrument as _, Level, Span};
 
-use crate::domain::Device;
-use crate::flows::{LimitReport, LimitReports};
+use crate::domain::{Device, LimitReports};
+use crate::flows::LimitReport;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::metrics::Metrics;

@@ -4,8 +4,9 @@ use actix_web::web;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{ChallengeKind, DomainPattern, Language, Metadata};
-use crate::flows::{EmailVerification, VerifyEmailProof};
+use crate::domain::{
+    ChallengeKind, DomainPattern, EmailVerification, Language, Metadata, VerifyEmailProof,
+};
 use crate::http::state::State;
 use crate::http::v1::password::password_policy::PublicPolicy;
 use crate::http::v1::social::provider::SocialProvider;
