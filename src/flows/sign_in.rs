@@ -90,8 +90,9 @@ pub(super) struct SignIn {
     pub(super) tokens: FirstTokens,
     /// Time of the sign-in.
     pub(super) now: UtcTime,
-    /// The access tokens of the service.
-    pub(super) access_tokens: Arc<AccessTokens>,
+    /// The operator's choices.
+    pub(super) policy: Arc<Policy>,
+    access_tokens: Arc<AccessTokens>,
 }
 
 /// A session with what its client is handed.
@@ -110,13 +111,8 @@ impl SignIn {
     ///
     /// # Errors
     /// [`Error::TokenTooLarge`] if services would not accept the access tokens of the session.
-    pub(super) fn open(
-        self,
-        conn: &mut Conn,
-        policy: &Policy,
-        user: &User,
-    ) -> Result<LogInOutcome<SignedIn>> {
-        let Self { amr, client, transport, tokens, now, access_tokens } = self;
+    pub(super) fn open(self, conn: &mut Conn, user: &User) -> Result<LogInOutcome<SignedIn>> {
+        let Self { amr, client, transport, tokens, now, policy, access_tokens } = self;
         let session = Session {
             id: SessionId::new(now),
             user_id: user.id,
@@ -130,7 +126,7 @@ impl SignIn {
             transport: Some(transport),
         };
         require_room(&access_tokens, user, &session, now)?;
-        let refresh_expires_at = refresh_expiry(policy, &session, now);
+        let refresh_expires_at = refresh_expiry(&policy, &session, now);
         let opening = Opening {
             session: &session,
             refresh_token: tokens.refresh.hash(),
@@ -148,7 +144,7 @@ impl SignIn {
         if is_new_device && !session.amr.is_email_only() {
             let detail = &session.device.label;
             let notice = Notice { kind: MailKind::NewDevice, detail, reverts_to: None };
-            queue_notice(conn, policy, user, &notice, now)?;
+            queue_notice(conn, &policy, user, &notice, now)?;
         }
         let known = client.device_token.filter(|_| is_known_device);
         let device_token = known.unwrap_or(tokens.device);
@@ -186,13 +182,12 @@ pub(super) enum Repetition {
 /// session, for example by a log-out, none is.
 pub(super) fn sign_in_once(
     conn: &mut Conn,
-    policy: &Policy,
     user: &User,
     mut sign_in: SignIn,
     repetition: Repetition,
 ) -> Result<LogInOutcome<SignedIn>> {
     let earlier = sessions::find_refresh_token(conn, &sign_in.tokens.refresh.hash())?;
-    let Some((token, session)) = earlier else { return sign_in.open(conn, policy, user) };
+    let Some((token, session)) = earlier else { return sign_in.open(conn, user) };
     if session.ended_at.is_some() {
         return Err(Error::OneTimeTokenInvalid);
     }
@@ -204,7 +199,7 @@ pub(super) fn sign_in_once(
     };
     if !may_continue || !session.accepts(sign_in.transport) {
         sign_in.tokens.refresh = PlainToken::random(PlainToken::REFRESH_PREFIX);
-        return sign_in.open(conn, policy, user);
+        return sign_in.open(conn, user);
     }
     require_room(&sign_in.access_tokens, user, &session, now)?;
     sessions::record_use(conn, &session.id, now)?;
@@ -214,7 +209,7 @@ pub(super) fn sign_in_once(
         // Beside the successors of the first token, which the client may hold: a tab that used one
         // token and a tab that used the other both stay logged in.
         let further = PlainToken::random(PlainToken::REFRESH_PREFIX);
-        let expires_at = refresh_expiry(policy, &session, now);
+        let expires_at = refresh_expiry(&sign_in.policy, &session, now);
         sessions::insert_refresh_token(conn, &further.hash(), &session.id, expires_at, 0)?;
         (further, expires_at)
     };
@@ -281,6 +276,19 @@ fn issue_time(user: &User, now: UtcTime) -> UtcTime {
 }
 
 impl Flows {
+    /// Returns the sign-in of a client that passed the methods `amr`, and is handed `tokens`.
+    pub(super) fn sign_in(
+        &self,
+        amr: Amr,
+        client: LoginContext,
+        transport: Transport,
+        tokens: FirstTokens,
+        now: UtcTime,
+    ) -> SignIn {
+        let (access_tokens, policy) = (Arc::clone(&self.access_tokens), Arc::clone(&self.policy));
+        SignIn { amr, client, transport, tokens, now, policy, access_tokens }
+    }
+
     /// Finds the session of a refresh token whose row was purged, by the successors that are kept.
     /// For a forged token this reads several rows, so it runs outside the write transaction.
     pub(super) fn find_by_successor(&self, token: &PlainToken) -> Result<Option<SessionId>> {

@@ -2,7 +2,6 @@
 //! possibly beside others for the same address, until one of them is verified. The mail worker
 //! finds out whether the address has an account, so the response does not reveal it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::secrets::FirstTokens;
@@ -13,7 +12,6 @@ use crate::domain::{
 };
 use crate::flows::account::placeholder::{make_way, refuse_reserved};
 use crate::flows::limits::requester;
-use crate::flows::sign_in::SignIn;
 use crate::flows::{
     Error, FieldFault, Flows, LogInOutcome, LoggedIn, LoginContext, Policy, Result,
 };
@@ -152,17 +150,13 @@ impl Flows {
         transport: Transport,
         now: UtcTime,
     ) -> Result<LoggedIn> {
-        let policy = Arc::clone(&self.policy);
         let client = LoginContext { device, device_token: None };
-        let tokens = FirstTokens::random();
-        let access_tokens = Arc::clone(&self.access_tokens);
-        let amr = Amr::password();
-        let sign_in = SignIn { amr, client, transport, tokens, now, access_tokens };
+        let sign_in = self.sign_in(Amr::password(), client, transport, FirstTokens::random(), now);
         let (user, signed_in) = self.db.write(move |conn| {
             let user = make_account(conn, registration, mail, now)?;
             let context = EventContext::of(user.id, now).on(&sign_in.client.device);
             events::record(conn, &context, EventKind::Registered, "")?;
-            let LogInOutcome::LoggedIn(signed_in) = sign_in.open(conn, &policy, &user)?;
+            let LogInOutcome::LoggedIn(signed_in) = sign_in.open(conn, &user)?;
             Ok::<_, Error>((user, signed_in))
         })?;
         self.learn_renewed_rights();

@@ -20,7 +20,7 @@ use crate::flows::audit::record_changes;
 use crate::flows::challenges::{check_code, pad_refusal};
 use crate::flows::limits::requester;
 use crate::flows::password::reauthenticate::lock_active;
-use crate::flows::sign_in::{Repetition, SignIn, earlier_or_first, sign_in_once};
+use crate::flows::sign_in::{Repetition, earlier_or_first, sign_in_once};
 use crate::flows::social::identities::link_identity;
 use crate::flows::{Error, Flows, LogInOutcome, LoggedIn, LoginContext, Policy, Result};
 use crate::store::challenges::registrations::{self, Found};
@@ -98,19 +98,18 @@ impl Flows {
         };
         let registration = self.find_answered(proof, device, now)?;
         let first_tokens = self.secrets.first_tokens(registration.challenge.id.as_str());
-        let (policy, email, device) =
-            (Arc::clone(&self.policy), registration.email.clone(), device.clone());
-        let access_tokens = Arc::clone(&self.access_tokens);
+        let sign_in = session.map(|transport| {
+            let client = LoginContext { device: device.clone(), device_token: None };
+            self.sign_in(amr, client, transport, first_tokens[0].clone(), now)
+        });
+        let (policy, email) = (Arc::clone(&self.policy), registration.email.clone());
+        let context = EventContext { device: device.clone(), ..EventContext::of(None, now) };
         let (user, signed_in) = self.db.write(move |conn| {
-            let context = EventContext { device: device.clone(), ..EventContext::of(None, now) };
             let user = complete_verification(conn, &policy, &registration, context)?;
-            let Some(transport) = session else { return Ok((user, None)) };
-            let tokens = earlier_or_first(conn, first_tokens)?;
-            let client = LoginContext { device, device_token: None };
-            let sign_in = SignIn { amr, client, transport, tokens, now, access_tokens };
-            let repetition = Repetition::OnAnyDevice;
+            let Some(mut sign_in) = sign_in else { return Ok((user, None)) };
+            sign_in.tokens = earlier_or_first(conn, first_tokens)?;
             let LogInOutcome::LoggedIn(signed_in) =
-                sign_in_once(conn, &policy, &user, sign_in, repetition)?;
+                sign_in_once(conn, &user, sign_in, Repetition::OnAnyDevice)?;
             Ok::<_, Error>((user, Some(signed_in)))
         })?;
         self.learn_renewed_rights();

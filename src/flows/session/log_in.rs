@@ -1,11 +1,8 @@
 //! Log-in with a password, and a user name or an e-mail address.
 
-use std::sync::Arc;
-
 use crate::domain::secrets::FirstTokens;
 use crate::domain::{Amr, PlainPassword, Transport, User};
 use crate::flows::limits::Attempt;
-use crate::flows::sign_in::SignIn;
 use crate::flows::{Error, Flows, LogInOutcome, LoginContext, Result};
 use crate::security::hash_queue::Requester;
 use crate::store::Conn;
@@ -29,15 +26,10 @@ impl Flows {
     ) -> Result<LogInOutcome> {
         let named = Named::username_or_email(name);
         self.attempt(name, &named, client, |attempt| {
-            let (policy, now) = (Arc::clone(&self.policy), self.now());
-            let tokens = FirstTokens::random();
-            let client = client.clone();
-            let access_tokens = Arc::clone(&self.access_tokens);
-            let amr = Amr::password();
-            let sign_in = SignIn { amr, client, transport, tokens, now, access_tokens };
-            let (user, outcome) = self.with_password(password, attempt, move |conn, user| {
-                sign_in.open(conn, &policy, user)
-            })?;
+            let (now, tokens) = (self.now(), FirstTokens::random());
+            let sign_in = self.sign_in(Amr::password(), client.clone(), transport, tokens, now);
+            let open = move |conn: &mut Conn, user: &User| sign_in.open(conn, user);
+            let (user, outcome) = self.with_password(password, attempt, open)?;
             let LogInOutcome::LoggedIn(signed_in) = outcome;
             let session_id = &signed_in.session.id;
             tracing::info!(user_id = user.id.0, %session_id, "logged in");

@@ -1,8 +1,6 @@
 //! Look-up, linking and creation of the account of an identity. `docs/adr/0022-social-log-in.md`
 //! has the rules.
 
-use std::sync::Arc;
-
 use super::identities::link_identity;
 use crate::domain::{
     Challenge, ChallengeKind, Counted, Counter, Email, EmailVerification, EventContext, EventKind,
@@ -18,7 +16,7 @@ use crate::flows::account::report_unauthorized::release_unverified_email;
 use crate::flows::admin::create_user::is_invited;
 use crate::flows::notify::notices::{Notice, queue_notice};
 use crate::flows::sign_in::{LogInOutcome, SignIn, SignedIn};
-use crate::flows::{Error, Flows, PendingVerification, Policy, Registered, Result};
+use crate::flows::{Error, Flows, PendingVerification, Registered, Result};
 use crate::store::jobs::Schedule;
 use crate::store::outbox::MailKind;
 use crate::store::users::{self, NewUser, changes};
@@ -72,7 +70,6 @@ pub(super) struct Entry {
     /// The token of a registration that waits for the verification of its address.
     pub(super) registration_token: PlainToken,
     pub(super) sign_in: SignIn,
-    pub(super) policy: Arc<Policy>,
 }
 
 /// A result that is committed.
@@ -199,13 +196,13 @@ fn lock_user_of(conn: &mut Conn, id: UserId) -> Result<User> {
 /// and an account that has it unverified, lose it.
 fn make_verified(conn: &mut Conn, entry: &Entry, email: &Email) -> Result<User> {
     // An invited user chooses the password first: a log-in at a provider accepts no invitation.
-    if entry.policy.registration.mode != RegistrationMode::Open {
+    if entry.sign_in.policy.registration.mode != RegistrationMode::Open {
         return Err(Error::RegistrationClosed);
     }
-    require_domain(&entry.policy, email)?;
+    require_domain(&entry.sign_in.policy, email)?;
     let now = entry.sign_in.now;
-    release_unverified_email(conn, &entry.policy, email, None, now)?;
-    release_username(conn, &entry.policy, email, None, now)?;
+    release_unverified_email(conn, &entry.sign_in.policy, email, None, now)?;
+    release_username(conn, &entry.sign_in.policy, email, None, now)?;
     challenges::delete_of_address(conn, email, None)?;
     let new = NewUser { email_verified: true, ..new_user(entry, email) };
     let user = insert_account(conn, &new, now)?;
@@ -314,7 +311,7 @@ fn link(
 pub(super) fn notify_of_link(conn: &mut Conn, entry: &Entry, user: &User) -> Result<()> {
     let detail = &entry.provider_name;
     let notice = Notice { kind: MailKind::IdentityLinked, detail, reverts_to: None };
-    queue_notice(conn, &entry.policy, user, &notice, entry.sign_in.now)
+    queue_notice(conn, &entry.sign_in.policy, user, &notice, entry.sign_in.now)
 }
 
 /// Opens the session of a locked account and uses the ticket up.
@@ -328,7 +325,6 @@ fn open(
     entry.ticket.use_up(conn, FlowOutcome::LoggedIn, Some(user.id))?;
     let user = changes::record_login(conn, user.id, &user.password_hash, now)?;
     let user = user.ok_or(Error::AccountDisabled)?;
-    let LogInOutcome::LoggedIn(signed_in) =
-        entry.sign_in.clone().open(conn, &entry.policy, &user)?;
+    let LogInOutcome::LoggedIn(signed_in) = entry.sign_in.clone().open(conn, &user)?;
     Ok(Entered::Session(Box::new(user), Box::new(signed_in), registration_token))
 }

@@ -1,7 +1,6 @@
 //! The end of a log-in at a provider: one exchange of the code, whose result the same request gets
 //! again.
 
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -174,7 +173,6 @@ impl Flows {
             locale: request.locale.clone(),
             registration_token: request.flow_token.registration_token(),
             sign_in: self.sign_in_of(flow, request)?,
-            policy: Arc::clone(&self.policy),
         };
         match request.claims.as_ref().filter(|_| flow.links()) {
             Some(claims) => self.link_to_user(entry, claims, identity),
@@ -186,9 +184,7 @@ impl Flows {
         let tokens = self.secrets.first_tokens(flow.challenge.id.as_str());
         let tokens = self.db.read(|conn| earlier_or_first(conn, tokens))?;
         let (client, transport) = (request.client.clone(), request.transport());
-        let access_tokens = Arc::clone(&self.access_tokens);
-        let (amr, now) = (Amr::federated(), self.now());
-        Ok(SignIn { amr, client, transport, tokens, now, access_tokens })
+        Ok(self.sign_in(Amr::federated(), client, transport, tokens, self.now()))
     }
 
     /// Records that a flow is over, or lets the same request try again if the reason may pass.
@@ -261,7 +257,7 @@ impl Flows {
         user: UserId,
         request: &FinishRequest,
     ) -> Result<FinishedFlow> {
-        let (policy, sign_in) = (Arc::clone(&self.policy), self.sign_in_of(flow, request)?);
+        let sign_in = self.sign_in_of(flow, request)?;
         let now = sign_in.now;
         let (user, signed_in) = self.db.write(move |conn| {
             let user = users::lock_user(conn, user)?.ok_or(Error::OneTimeTokenInvalid)?;
@@ -269,8 +265,7 @@ impl Flows {
                 return Err(Error::AccountDisabled);
             }
             let repetition = Repetition::InSameBrowser;
-            let LogInOutcome::LoggedIn(signed_in) =
-                sign_in_once(conn, &policy, &user, sign_in, repetition)?;
+            let LogInOutcome::LoggedIn(signed_in) = sign_in_once(conn, &user, sign_in, repetition)?;
             Ok((user, signed_in))
         })?;
         let log_in = self.complete(&user, signed_in, now)?;

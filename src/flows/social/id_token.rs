@@ -1,13 +1,10 @@
 //! Log-in of a native app with the id token of a provider.
 
-use std::sync::Arc;
-
 use super::enter::{Entry, Ticket};
 use crate::domain::secrets::FirstTokens;
 use crate::domain::{
     Amr, Challenge, ChallengeKind, Counted, Counter, Email, Locale, PlainToken, Transport,
 };
-use crate::flows::sign_in::SignIn;
 use crate::flows::{Error, Flows, LoginContext, Registered, Result};
 use crate::social::ProviderErrorKind;
 
@@ -71,15 +68,13 @@ impl Flows {
             typed_email: request.email,
             locale: request.locale,
             registration_token: PlainToken::random(PlainToken::REGISTRATION_PREFIX),
-            sign_in: SignIn {
-                amr: Amr::federated(),
-                client: request.client,
-                transport: Transport::Body,
-                tokens: FirstTokens::random(),
+            sign_in: self.sign_in(
+                Amr::federated(),
+                request.client,
+                Transport::Body,
+                FirstTokens::random(),
                 now,
-                access_tokens: Arc::clone(&self.access_tokens),
-            },
-            policy: Arc::clone(&self.policy),
+            ),
         };
         self.enter(entry, identity)
     }
