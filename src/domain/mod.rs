@@ -35,7 +35,7 @@ pub use limit::{
 };
 pub use locale::Locale;
 pub use locale::language::Language;
-pub use registration::Registration;
+pub use registration::AddressVerification;
 pub use registration::rules::{
     DomainPattern, EmailVerification, RegistrationMode, RegistrationRules, VerifyEmailProof,
 };

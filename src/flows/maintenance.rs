@@ -13,7 +13,7 @@ use crate::flows::{Error, Flows, Result};
 use crate::store::jobs::backlog;
 use crate::store::users::{changes, deletion, rights};
 use crate::store::{
-    self, Conn, WriteKind, challenges, challenges::registrations, events, limits, sessions,
+    self, Conn, WriteKind, challenges, challenges::verifications, events, limits, sessions,
     signing_keys, users::erasures, users::released_names,
 };
 
@@ -113,7 +113,7 @@ impl Flows {
         self.erase_deleted()?;
         self.forget_deleted();
         self.enable_due_accounts(now)?;
-        self.in_steps(move |conn| registrations::erase_expired(conn, now, ROWS))?;
+        self.in_steps(move |conn| verifications::erase_expired(conn, now, ROWS))?;
         for kind in ChallengeKind::ALL {
             let over = now.before(kind.remembered());
             self.in_steps(move |conn| challenges::purge(conn, kind, over, ROWS))?;

@@ -1,7 +1,7 @@
 //! Challenges of every kind: the secrets of their mails, the tries of their codes, and their single
 //! use.
 
-pub mod registrations;
+pub mod verifications;
 
 use diesel::dsl::{exists, max, not};
 use diesel::prelude::*;

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    Challenge, ChallengeKind, Counted, Counter, Device, Email, EventKind, MailRequest,
-    PlainPassword, PlainToken, Registration, User, Username, UtcTime,
+    AddressVerification, ChallengeKind, Counted, Counter, Device, Email, EventKind, MailRequest,
+    PlainPassword, PlainToken, User, Username, UtcTime,
 };
 use crate::flows::account::metadata::require_room_after_change;
 use crate::flows::account::register::queue_verification_mail;
@@ -17,7 +17,7 @@ use crate::flows::{Claims, Error, Flows, PendingVerification, Policy, Result};
 use crate::store::jobs::Schedule;
 use crate::store::outbox::{self, MailKind};
 use crate::store::users::changes;
-use crate::store::{self, Conn, Unique, challenges, challenges::registrations, events};
+use crate::store::{self, Conn, Unique, challenges, challenges::verifications, events};
 
 impl Flows {
     /// Requests the verification of `email` for the account of the caller. `password` may be
@@ -55,16 +55,10 @@ impl Flows {
         let mail = Schedule::new(now, send_at);
         let registration_token = PlainToken::random(PlainToken::REGISTRATION_PREFIX);
         let kind = ChallengeKind::ChangeEmail;
-        let change = Registration {
-            challenge: Challenge {
-                email: Some(email.clone()),
-                holder_hash: Some(registration_token.hash()),
-                ..Challenge::new(kind, Some(user.id), now)
-            },
-            email,
-            username: None,
+        let change = AddressVerification {
             password_hash: user.password_hash.clone(),
             locale: user.locale.clone(),
+            ..AddressVerification::new(kind, Some(user.id), email, &registration_token, now)
         };
         let (id, user, policy, session) =
             (user.id, user.clone(), Arc::clone(&self.policy), claims.session_id());
@@ -77,7 +71,7 @@ impl Flows {
             events::record(conn, &context, EventKind::EmailChangeRequested, "")?;
             // The latest request replaces earlier ones.
             challenges::delete_changes(conn, user.id)?;
-            registrations::insert_registration(conn, &change)?;
+            verifications::insert_verification(conn, &change)?;
             queue_verification_mail(conn, &change, mail)?;
             notify_of_request(conn, &policy, &user, &change.email, now)
         })?;

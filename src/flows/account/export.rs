@@ -3,8 +3,8 @@
 //! nothing and would help a thief.
 
 use crate::domain::{
-    Challenge, ChallengeKind, Counted, Counter, Device, Event, EventId, EventKind, KnownDevice,
-    Registration, Session, User, UtcTime,
+    AddressVerification, Challenge, ChallengeKind, Counted, Counter, Device, Event, EventId,
+    EventKind, KnownDevice, Session, User, UtcTime,
 };
 use crate::flows::access::user_in_session;
 use crate::flows::audit::{context_of, record_once};
@@ -15,7 +15,7 @@ use crate::flows::{Claims, Error, Flows, Result};
 use crate::store::events::EventPage;
 use crate::store::outbox::{self, MailLine};
 use crate::store::{
-    self, Conn, Page, challenges, challenges::registrations, events, identities, sessions,
+    self, Conn, Page, challenges, challenges::verifications, events, identities, sessions,
     sessions::known_devices,
 };
 
@@ -86,7 +86,7 @@ pub enum ExportEntries {
     /// Identities at other services, the oldest first.
     Identities(Vec<ListedIdentity>),
     /// Registrations and changes of the e-mail address, the oldest first.
-    Registrations(Vec<Registration>),
+    Registrations(Vec<AddressVerification>),
     /// One-time tokens of mails, the oldest first.
     OneTimeTokens(Vec<Challenge>),
     /// Mails about the account or to its e-mail address, the oldest first.
@@ -171,7 +171,7 @@ fn read_page(
             (ExportEntries::Identities(identities), None)
         }
         List::Registrations => {
-            let Page { items, next } = registrations::list_page(conn, id, after, ROWS)?;
+            let Page { items, next } = verifications::list_page(conn, id, after, ROWS)?;
             (ExportEntries::Registrations(items), next)
         }
         List::OneTimeTokens => {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::domain::secrets::FirstTokens;
 use crate::domain::{
-    Amr, Challenge, ChallengeKind, Counted, Counter, Device, Email, EmailVerification,
-    EventContext, EventKind, Locale, MailRequest, PlainPassword, PlainToken, Registration,
-    RegistrationMode, Transport, User, Username, UtcTime,
+    AddressVerification, Amr, ChallengeKind, Counted, Counter, Device, Email, EmailVerification,
+    EventContext, EventKind, Locale, MailRequest, PlainPassword, PlainToken, RegistrationMode,
+    Transport, User, Username, UtcTime,
 };
 use crate::flows::account::placeholder::{make_way, refuse_reserved};
 use crate::flows::limits::requester;
@@ -18,7 +18,7 @@ use crate::flows::{
 use crate::store::jobs::Schedule;
 use crate::store::outbox::{self, MailKind, NewMail};
 use crate::store::users::NewUser;
-use crate::store::{self, Conn, Unique, challenges::registrations, events, users};
+use crate::store::{self, Conn, Unique, challenges::verifications, events, users};
 
 /// A request to register.
 #[derive(Debug)]
@@ -97,16 +97,11 @@ impl Flows {
             EmailVerification::Optional => ChallengeKind::VerifyEmail,
             EmailVerification::Mandatory | EmailVerification::None => ChallengeKind::Registration,
         };
-        let registration = Registration {
-            challenge: Challenge {
-                email: Some(request.email.clone()),
-                holder_hash: Some(registration_token.hash()),
-                ..Challenge::new(kind, None, now)
-            },
-            email: request.email,
+        let registration = AddressVerification {
             username: request.username,
             password_hash,
             locale: request.locale,
+            ..AddressVerification::new(kind, None, request.email, &registration_token, now)
         };
         match self.policy.email_verification {
             EmailVerification::Mandatory => {
@@ -144,7 +139,7 @@ impl Flows {
 
     fn log_in_at_once(
         &self,
-        registration: Registration,
+        registration: AddressVerification,
         mail: Option<Schedule>,
         device: Device,
         transport: Transport,
@@ -187,9 +182,9 @@ pub(crate) fn require_domain(policy: &Policy, email: &Email) -> Result<()> {
     policy.registration.check_domain(email).map_err(|fault| Error::invalid("email", fault))
 }
 
-fn keep_waiting(conn: &mut Conn, registration: &Registration, mail: Schedule) -> Result<()> {
+fn keep_waiting(conn: &mut Conn, registration: &AddressVerification, mail: Schedule) -> Result<()> {
     refuse_taken_username(conn, registration)?;
-    registrations::insert_registration(conn, registration)?;
+    verifications::insert_verification(conn, registration)?;
     queue_verification_mail(conn, registration, mail)?;
     Ok(())
 }
@@ -197,10 +192,10 @@ fn keep_waiting(conn: &mut Conn, registration: &Registration, mail: Schedule) ->
 /// Queues the mail that asks to verify an e-mail address.
 pub(crate) fn queue_verification_mail(
     conn: &mut Conn,
-    registration: &Registration,
+    registration: &AddressVerification,
     schedule: impl Into<Schedule>,
 ) -> store::Result<()> {
-    let Registration { challenge, email, locale, .. } = registration;
+    let AddressVerification { challenge, email, locale, .. } = registration;
     let mail = NewMail::new(MailKind::Registration, email, locale, challenge.id.as_str());
     outbox::enqueue(conn, &NewMail { about: challenge.user_id, ..mail }, schedule)
 }
@@ -215,7 +210,7 @@ pub(crate) fn insert_account(conn: &mut Conn, new: &NewUser, now: UtcTime) -> Re
 
 fn make_account(
     conn: &mut Conn,
-    mut registration: Registration,
+    mut registration: AddressVerification,
     mail: Option<Schedule>,
     now: UtcTime,
 ) -> Result<User> {
@@ -227,13 +222,13 @@ fn make_account(
     let user = insert_account(conn, &new, now)?;
     if let Some(mail) = mail {
         registration.challenge.user_id = Some(user.id);
-        registrations::insert_registration(conn, &registration)?;
+        verifications::insert_verification(conn, &registration)?;
         queue_verification_mail(conn, &registration, mail)?;
     }
     Ok(user)
 }
 
-fn refuse_taken_username(conn: &mut Conn, registration: &Registration) -> Result<()> {
+fn refuse_taken_username(conn: &mut Conn, registration: &AddressVerification) -> Result<()> {
     let Some(name) = &registration.username else { return Ok(()) };
     refuse_reserved(name, None)?;
     match users::find_id_by_username(conn, name.as_str())? {
@@ -243,7 +238,7 @@ fn refuse_taken_username(conn: &mut Conn, registration: &Registration) -> Result
 }
 
 /// Returns the account of a registration, with an unverified address.
-pub(crate) fn new_user(registration: &Registration) -> NewUser {
+pub(crate) fn new_user(registration: &AddressVerification) -> NewUser {
     NewUser {
         password_hash: registration.password_hash.clone(),
         locale: registration.locale.clone(),

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use crate::domain::secrets::Secrets;
 use crate::domain::{
-    Amr, ChallengeKind, Counted, Counter, Device, Email, EventContext, EventKind, PlainPassword,
-    PlainToken, Registration, RegistrationMode, TokenHash, Transport, User, Username, UtcTime,
-    VerifyEmailProof,
+    AddressVerification, Amr, ChallengeKind, Counted, Counter, Device, Email, EventContext,
+    EventKind, PlainPassword, PlainToken, RegistrationMode, TokenHash, Transport, User, Username,
+    UtcTime, VerifyEmailProof,
 };
 use crate::flows::account::change_email::set_verified_address;
 use crate::flows::account::placeholder::is_placeholder;
@@ -23,7 +23,7 @@ use crate::flows::password::reauthenticate::lock_active;
 use crate::flows::sign_in::{Repetition, earlier_or_first, sign_in_once};
 use crate::flows::social::identities::link_identity;
 use crate::flows::{Error, Flows, LogInOutcome, LoggedIn, LoginContext, Policy, Result};
-use crate::store::challenges::registrations::{self, Found};
+use crate::store::challenges::verifications::{self, Found};
 use crate::store::users::changes::{self, UserChanges};
 use crate::store::users::{self, NewUser};
 use crate::store::{self, Conn, Unique, challenges, events, identities, social_flows};
@@ -119,7 +119,12 @@ impl Flows {
     }
 
     /// Returns the registration that `proof` belongs to.
-    fn find_answered(&self, proof: Proof, device: &Device, now: UtcTime) -> Result<Registration> {
+    fn find_answered(
+        &self,
+        proof: Proof,
+        device: &Device,
+        now: UtcTime,
+    ) -> Result<AddressVerification> {
         let (token, evidence) = match proof {
             Proof::Code { registration_token, code } => {
                 let secrets = self.secrets.clone();
@@ -138,7 +143,7 @@ impl Flows {
             Proof::Link { token } => (token, LinkEvidence::LinkOnly),
         };
         let link = token.hash();
-        let found = self.db.read(|conn| registrations::find_by_link(conn, &link))?;
+        let found = self.db.read(|conn| verifications::find_by_link(conn, &link))?;
         let registration = unexpired(found, Error::OneTimeTokenInvalid, now)?;
         let challenge = &registration.challenge;
         let is_requester = |token: &TokenHash| {
@@ -163,7 +168,7 @@ impl Flows {
 
     /// Returns whether the link alone verifies the address. The reader of the mail has not shown
     /// that they own the identities that log in to the account, which a later reset would leave.
-    fn accepts_link_alone(&self, registration: &Registration) -> Result<bool> {
+    fn accepts_link_alone(&self, registration: &AddressVerification) -> Result<bool> {
         let is_allowed = self.policy.verify_email_proof == VerifyEmailProof::Link
             && registration.password_hash.is_usable();
         let Some(user) = registration.challenge.user_id.filter(|_| is_allowed) else {
@@ -180,11 +185,11 @@ enum LinkEvidence {
     LinkOnly,
 }
 
-fn unexpired(found: Option<Found>, unknown: Error, now: UtcTime) -> Result<Registration> {
+fn unexpired(found: Option<Found>, unknown: Error, now: UtcTime) -> Result<AddressVerification> {
     match found {
         None => Err(unknown),
-        Some(Found::Registration(it)) if !it.challenge.has_expired(now) => Ok(*it),
-        Some(Found::Registration(_) | Found::Erased) => Err(Error::OneTimeTokenExpired),
+        Some(Found::Verification(it)) if !it.challenge.has_expired(now) => Ok(*it),
+        Some(Found::Verification(_) | Found::Erased) => Err(Error::OneTimeTokenExpired),
     }
 }
 
@@ -195,8 +200,8 @@ fn find_by_code(
     registration_token: &PlainToken,
     code: &PlainToken,
     now: UtcTime,
-) -> store::Result<Result<Registration>> {
-    let found = registrations::find_by_holder(conn, &registration_token.hash())?;
+) -> store::Result<Result<AddressVerification>> {
+    let found = verifications::find_by_holder(conn, &registration_token.hash())?;
     let registration = match unexpired(found, Error::CodeInvalid, now) {
         Ok(registration) => registration,
         Err(refusal) => return Ok(Err(refusal)),
@@ -209,7 +214,7 @@ fn find_by_code(
 fn complete_verification(
     conn: &mut Conn,
     policy: &Policy,
-    registration: &Registration,
+    registration: &AddressVerification,
     context: EventContext,
 ) -> Result<User> {
     let now = context.at;
@@ -238,7 +243,7 @@ fn complete_verification(
 fn apply_verification(
     conn: &mut Conn,
     policy: &Policy,
-    registration: &Registration,
+    registration: &AddressVerification,
     account: Option<&User>,
     context: EventContext,
 ) -> Result<User> {
@@ -304,7 +309,7 @@ pub(crate) fn name_by_address(
     changes::update_user(conn, user.id, &named, now)?.ok_or(Error::OneTimeTokenInvalid)
 }
 
-fn make_account(conn: &mut Conn, registration: &Registration, now: UtcTime) -> Result<User> {
+fn make_account(conn: &mut Conn, registration: &AddressVerification, now: UtcTime) -> Result<User> {
     let new = NewUser { email_verified: true, ..new_user(registration) };
     let made = match users::insert_user(conn, &new, now) {
         // If another user has taken the user name meanwhile, the verification still counts. The

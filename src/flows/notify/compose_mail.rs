@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Challenge, ChallengeId, ChallengeKind, Email, Language, PlainToken, Registration,
+    AddressVerification, Challenge, ChallengeId, ChallengeKind, Email, Language, PlainToken,
     RegistrationMode, TokenHash, User, UtcTime,
 };
 use crate::flows::account::report_unauthorized::find_revertible_change;
@@ -16,7 +16,7 @@ use crate::flows::{Flows, Result};
 use crate::mail::messages::{Message, TimedLink};
 use crate::store::jobs::lease;
 use crate::store::outbox::{self, MailKind, QueuedMail};
-use crate::store::{Conn, WriteKind, challenges, challenges::registrations, users};
+use crate::store::{Conn, WriteKind, challenges, challenges::verifications, users};
 
 /// Added to a lifetime, so that "24 hours" is shown moments after the registration.
 const TO_THE_MINUTE: Duration = Duration::from_secs(59);
@@ -227,7 +227,7 @@ impl Flows {
 
     fn verification(
         &self,
-        registration: &Registration,
+        registration: &AddressVerification,
         secrets: &MailSecrets,
         now: UtcTime,
     ) -> Message {
@@ -269,7 +269,7 @@ fn lifetime(expires_at: UtcTime, now: UtcTime) -> Duration {
 
 /// Decision about the mail of a registration.
 enum RegistrationMail {
-    Verification(Box<Registration>),
+    Verification(Box<AddressVerification>),
     /// For a user who was invited and has not accepted yet.
     Invitation(Box<User>, Challenge),
     AlreadyRegistered(Box<User>, Option<Challenge>),
@@ -289,7 +289,7 @@ fn choose_registration_mail(
         return Ok(None);
     }
     let id = ChallengeId(order.job.subject_id.clone());
-    let pending = registrations::find_by_id(conn, &id)?
+    let pending = verifications::find_by_id(conn, &id)?
         .filter(|it| it.challenge.used_at.is_none() && !it.challenge.has_expired(now));
     let Some(registration) = pending else { return Ok(None) };
     // Registration is by invitation, and invited users already have an account.

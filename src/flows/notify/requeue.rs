@@ -1,12 +1,12 @@
 //! Further mails of the registrations that wait for the verification of an address.
 
-use crate::domain::{Challenge, ChallengeKind, Email, PlainToken, Registration, User, UtcTime};
+use crate::domain::{AddressVerification, ChallengeKind, Email, PlainToken, User, UtcTime};
 use crate::flows::Result;
 use crate::flows::account::register::queue_verification_mail;
 use crate::flows::admin::create_user::{is_invited, queue_invitation};
 use crate::flows::notify::mail_requests::MailBudget;
 use crate::store::outbox::{self, MailKind, QueuedMail};
-use crate::store::{Conn, challenges::registrations, users};
+use crate::store::{Conn, challenges::verifications, users};
 
 /// Largest number of registrations of one address that get a mail of their own.
 const REGISTRATIONS_TO_REMIND: i64 = 3;
@@ -25,7 +25,7 @@ pub(super) fn requeue_verification_emails(
     let owner = users::find_by_email(conn, &order.recipient)?;
     let is_known = owner.as_ref().is_some_and(|owner| owner.email_verified);
     let limit = if is_known { 1 } else { REGISTRATIONS_TO_REMIND };
-    let mut waiting = registrations::find_pending(conn, &order.recipient, limit, now)?;
+    let mut waiting = verifications::find_pending(conn, &order.recipient, limit, now)?;
     if let (Some(owner), true) = (owner, waiting.is_empty())
         && !owner.email_verified
     {
@@ -36,7 +36,7 @@ pub(super) fn requeue_verification_emails(
         // Verification `optional`: the account outlives its registration. The new one is verified
         // with the link and the password.
         let renewed = renewed_registration(owner, &order.recipient, now);
-        registrations::insert_registration(conn, &renewed)?;
+        verifications::insert_verification(conn, &renewed)?;
         waiting.push(renewed);
     }
     for (index, registration) in waiting.iter().enumerate() {
@@ -53,18 +53,13 @@ pub(super) fn requeue_verification_emails(
     Ok(())
 }
 
-fn renewed_registration(owner: User, email: &Email, now: UtcTime) -> Registration {
+fn renewed_registration(owner: User, email: &Email, now: UtcTime) -> AddressVerification {
     // No client has this token: the challenge is answered with its link and the password.
     let holder = PlainToken::random(PlainToken::REGISTRATION_PREFIX);
-    Registration {
-        challenge: Challenge {
-            email: Some(email.clone()),
-            holder_hash: Some(holder.hash()),
-            ..Challenge::new(ChallengeKind::VerifyEmail, Some(owner.id), now)
-        },
-        email: email.clone(),
-        username: None,
+    let kind = ChallengeKind::VerifyEmail;
+    AddressVerification {
         password_hash: owner.password_hash,
         locale: owner.locale,
+        ..AddressVerification::new(kind, Some(owner.id), email.clone(), &holder, now)
     }
 }

@@ -3,9 +3,9 @@
 
 use super::identities::link_identity;
 use crate::domain::{
-    Challenge, ChallengeKind, Counted, Counter, Email, EmailVerification, EventContext, EventKind,
-    Fault, FlowOutcome, Identity, IdentityKey, Locale, MailRequest, PasswordHash, PendingIdentity,
-    PlainToken, Registration, RegistrationMode, SocialFlow, User, UserId, UtcTime,
+    AddressVerification, Challenge, ChallengeKind, Counted, Counter, Email, EmailVerification,
+    EventContext, EventKind, Fault, FlowOutcome, Identity, IdentityKey, Locale, MailRequest,
+    PendingIdentity, PlainToken, RegistrationMode, SocialFlow, User, UserId, UtcTime,
 };
 use crate::flows::account::placeholder::make_way;
 use crate::flows::account::register::{
@@ -21,7 +21,7 @@ use crate::store::jobs::Schedule;
 use crate::store::outbox::MailKind;
 use crate::store::users::{self, NewUser, changes};
 use crate::store::{
-    self, Conn, Unique, challenges, challenges::registrations, events, identities, social_flows,
+    self, Conn, Unique, challenges, challenges::verifications, events, identities, social_flows,
 };
 
 /// Entitlement of a client to one log-in. It is used up in the transaction of the result.
@@ -237,7 +237,7 @@ fn make_unverified(
     let registration_token = send_at.map(|_| entry.registration_token.clone());
     if let Some(send_at) = send_at {
         let registration = registration(entry, email, ChallengeKind::VerifyEmail, Some(user.id));
-        registrations::insert_registration(conn, &registration)?;
+        verifications::insert_verification(conn, &registration)?;
         queue_verification_mail(conn, &registration, Schedule::new(now, send_at))?;
     }
     open(conn, entry, &user, registration_token)
@@ -254,7 +254,7 @@ fn register(
 ) -> Result<Entered> {
     let now = entry.sign_in.now;
     let registration = registration(entry, email, ChallengeKind::Registration, None);
-    registrations::insert_registration(conn, &registration)?;
+    verifications::insert_verification(conn, &registration)?;
     let identity = PendingIdentity { provider: entry.provider.clone(), key: key.clone() };
     social_flows::insert_pending_identity(conn, &registration.challenge.id, &identity)?;
     queue_verification_mail(conn, &registration, Schedule::new(now, send_at))?;
@@ -270,18 +270,10 @@ fn registration(
     email: &Email,
     kind: ChallengeKind,
     user: Option<UserId>,
-) -> Registration {
-    Registration {
-        challenge: Challenge {
-            email: Some(email.clone()),
-            holder_hash: Some(entry.registration_token.hash()),
-            ..Challenge::new(kind, user, entry.sign_in.now)
-        },
-        email: email.clone(),
-        username: None,
-        password_hash: PasswordHash::unusable(),
-        locale: entry.locale.clone(),
-    }
+) -> AddressVerification {
+    let (holder, now) = (&entry.registration_token, entry.sign_in.now);
+    let verification = AddressVerification::new(kind, user, email.clone(), holder, now);
+    AddressVerification { locale: entry.locale.clone(), ..verification }
 }
 
 fn new_user(entry: &Entry, email: &Email) -> NewUser {

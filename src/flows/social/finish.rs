@@ -14,7 +14,7 @@ use crate::flows::{
     Claims, Error, Flows, LogInOutcome, LoginContext, PendingVerification, Registered, Result,
 };
 use crate::social::{AuthorizationRequest, CodeResponse, Provider};
-use crate::store::challenges::registrations::{self, Found};
+use crate::store::challenges::verifications::{self, Found};
 use crate::store::{social_flows, users};
 
 /// The time that a repeated request waits for the first one.
@@ -276,8 +276,8 @@ impl Flows {
     fn registration_again(&self, request: &FinishRequest) -> Result<FinishedFlow> {
         let registration_token = request.flow_token.registration_token();
         let token = registration_token.hash();
-        let found = self.db.read(|conn| registrations::find_by_holder(conn, &token))?;
-        let Some(Found::Registration(registration)) = found else {
+        let found = self.db.read(|conn| verifications::find_by_holder(conn, &token))?;
+        let Some(Found::Verification(registration)) = found else {
             return Err(Error::OneTimeTokenInvalid);
         };
         let expires_in = registration.challenge.expires_at.remaining(self.now());

@@ -8,7 +8,7 @@ use diesel::sqlite::SqliteConnection;
 use hallpass::domain::{ChallengeKind, UtcTime};
 use hallpass::store::jobs::backlog;
 use hallpass::store::{
-    Conn, Error, Result, challenges, challenges::registrations, events, limits, sessions,
+    Conn, Error, Result, challenges, challenges::verifications, events, limits, sessions,
 };
 use serde_json::json;
 
@@ -20,7 +20,7 @@ type Purge = fn(&mut Conn, UtcTime) -> Result<bool>;
 
 /// Each kind of purge, with a time before everything in the tables.
 const PURGES: [(&str, Purge); 7] = [
-    ("registrations", |conn, now| registrations::erase_expired(conn, now, 25)),
+    ("registrations", |conn, now| verifications::erase_expired(conn, now, 25)),
     ("challenges", |conn, _| challenges::purge(conn, ChallengeKind::Registration, long_ago(), 25)),
     ("replaced tokens", |conn, _| sessions::purge_replaced(conn, long_ago(), long_ago(), 25)),
     ("sessions", |conn, _| sessions::purge(conn, long_ago(), 25)),

@@ -10,7 +10,7 @@ use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{self, Challenge, EndReason, KnownDevice, Registration, User, UtcTime};
+use crate::domain::{self, AddressVerification, Challenge, EndReason, KnownDevice, User, UtcTime};
 use crate::flows::{Claims, ExportEntries, ExportPage, ExportPosition, MailLine};
 use crate::http::code::Code;
 use crate::http::error::ApiError;
@@ -167,7 +167,7 @@ fn known_device(device: KnownDevice) -> ExportedDevice {
     }
 }
 
-fn registration(registration: Registration) -> ExportedRegistration {
+fn registration(registration: AddressVerification) -> ExportedRegistration {
     ExportedRegistration {
         email: registration.email.as_str().to_owned(),
         username: registration.username.map(|name| name.as_str().to_owned()),

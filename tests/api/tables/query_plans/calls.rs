@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use hallpass::domain::{
-    Amr, ApiKey, ApiKeyId, Challenge, ChallengeKind, Device, Email, EmailChange, EndReason,
-    EventContext, EventId, EventKind, FlowOutcome, IdentityId, IdentityKey, JobId, LeaseId,
-    LinkedIdentity, Locale, PasswordHash, PendingIdentity, Registration, Scope, SealedKey, Session,
-    SessionId, SocialFlow, TokenHash, Transport, User, UserId, Username, UtcTime,
+    AddressVerification, Amr, ApiKey, ApiKeyId, Challenge, ChallengeKind, Device, Email,
+    EmailChange, EndReason, EventContext, EventId, EventKind, FlowOutcome, IdentityId, IdentityKey,
+    JobId, LeaseId, LinkedIdentity, Locale, PasswordHash, PendingIdentity, Scope, SealedKey,
+    Session, SessionId, SocialFlow, TokenHash, Transport, User, UserId, Username, UtcTime,
 };
 use hallpass::store::jobs::backlog::{self, Retryable};
 use hallpass::store::jobs::lease::{self, Conclusion, Deferral};
@@ -21,7 +21,7 @@ use hallpass::store::users::released_names::{self, Names};
 use hallpass::store::users::search::{self, UserFilter};
 use hallpass::store::users::{self, NewUser, deletion, rights};
 use hallpass::store::{
-    Conn, api_keys, challenges, challenges::registrations, events, identities, import, limits,
+    Conn, api_keys, challenges, challenges::verifications, events, identities, import, limits,
     outbox, sessions, sessions::candidate, sessions::known_devices, sessions::opening,
     sessions::refresh, signing_keys, social_flows, users::erasures,
 };
@@ -197,7 +197,7 @@ fn call_refresh_tokens(conn: &mut Conn, recorder: &Recorder) {
 }
 
 fn call_registrations(conn: &mut Conn, recorder: &Recorder) {
-    let new = Registration {
+    let new = AddressVerification {
         challenge: Challenge {
             email: Some(email("new")),
             holder_hash: Some(hash("a registration")),
@@ -209,12 +209,12 @@ fn call_registrations(conn: &mut Conn, recorder: &Recorder) {
         locale: Locale::default(),
     };
     let challenge = &new.challenge;
-    call!(recorder, registrations::insert_registration(conn, &new));
-    call!(recorder, registrations::find_by_id(conn, &challenge.id));
-    call!(recorder, registrations::find_by_link(conn, &hash("link")));
-    call!(recorder, registrations::find_pending(conn, &new.email, 10, NOW));
-    call!(recorder, registrations::list_page(conn, USER, "r1", 100));
-    call!(recorder, registrations::find_by_holder(conn, &hash("a registration")));
+    call!(recorder, verifications::insert_verification(conn, &new));
+    call!(recorder, verifications::find_by_id(conn, &challenge.id));
+    call!(recorder, verifications::find_by_link(conn, &hash("link")));
+    call!(recorder, verifications::find_pending(conn, &new.email, 10, NOW));
+    call!(recorder, verifications::list_page(conn, USER, "r1", 100));
+    call!(recorder, verifications::find_by_holder(conn, &hash("a registration")));
     call!(recorder, challenges::renew_code_tries(conn, &challenge.id));
     call!(recorder, challenges::lock_address(conn, &new.email));
     call!(recorder, challenges::set_owner(conn, &challenge.id, USER));
@@ -452,7 +452,7 @@ fn call_purges(conn: &mut Conn, recorder: &Recorder) {
     let later = LATER.after(Duration::from_hours(48));
     for now in [NOW, later] {
         let before = if now == NOW { LONG_AGO } else { now };
-        call!(recorder, registrations::erase_expired(conn, now, 2));
+        call!(recorder, verifications::erase_expired(conn, now, 2));
         call!(recorder, challenges::purge(conn, ChallengeKind::Registration, before, 2));
         call!(recorder, sessions::purge_replaced(conn, before, before, 2));
         call!(recorder, sessions::purge(conn, before, 2));

@@ -1,11 +1,11 @@
-//! Details of a registration besides its challenge: user name, password and language of the
+//! Verifications of e-mail addresses: challenges with the user name, password and language of their
 //! account.
 
 use diesel::prelude::*;
 
 use crate::domain::{
-    Challenge, ChallengeId, ChallengeKind, Email, Locale, PasswordHash, Registration, TokenHash,
-    UserId, Username, UtcTime,
+    AddressVerification, Challenge, ChallengeId, ChallengeKind, Email, Locale, PasswordHash,
+    TokenHash, UserId, Username, UtcTime,
 };
 use crate::store::challenges::{self, challenge, is_of_no_deleted_user, names};
 use crate::store::schema::{challenges as rows, pending_identities, registration_details};
@@ -19,9 +19,9 @@ struct Details {
     locale: String,
 }
 
-/// Returns the registration of a challenge that verifies an e-mail address.
-fn registration(challenge: Challenge, details: Details) -> Option<Registration> {
-    Some(Registration {
+/// Returns the verification of a challenge that verifies an e-mail address.
+fn verification(challenge: Challenge, details: Details) -> Option<AddressVerification> {
+    Some(AddressVerification {
         email: challenge.email.clone()?,
         challenge,
         username: details.username.as_deref().map(Username::unchecked),
@@ -30,8 +30,8 @@ fn registration(challenge: Challenge, details: Details) -> Option<Registration> 
     })
 }
 
-/// Inserts a registration and its challenge.
-pub fn insert_registration(conn: &mut Conn, new: &Registration) -> Result<()> {
+/// Inserts a verification and its challenge.
+pub fn insert_verification(conn: &mut Conn, new: &AddressVerification) -> Result<()> {
     challenges::insert_challenge(conn, &new.challenge, 0)?;
     diesel::insert_into(registration_details::table)
         .values((
@@ -47,38 +47,38 @@ pub fn insert_registration(conn: &mut Conn, new: &Registration) -> Result<()> {
 /// A challenge that verifies an e-mail address, found by its token or link.
 #[derive(Debug)]
 pub enum Found {
-    /// A registration, expired or not.
-    Registration(Box<Registration>),
+    /// A verification, expired or not.
+    Verification(Box<AddressVerification>),
     /// The rest of an expired one, whose personal data was erased.
     Erased,
 }
 
-/// A challenge with its details. One statement reads both, since the registration may be deleted
+/// A challenge with its details. One statement reads both, since the verification may be deleted
 /// meanwhile.
 type Joined = (challenges::Row, Option<Details>);
 
 fn found((row, details): Joined) -> Option<Found> {
     let challenge = challenge(row).filter(|it| it.kind.verifies_address())?;
-    let registration = details.and_then(|details| registration(challenge, details));
-    Some(registration.map_or(Found::Erased, |it| Found::Registration(Box::new(it))))
+    let verification = details.and_then(|details| verification(challenge, details));
+    Some(verification.map_or(Found::Erased, |it| Found::Verification(Box::new(it))))
 }
 
-/// Returns the registration whose newest mail carried that link.
+/// Returns the verification whose newest mail carried that link.
 pub fn find_by_link(conn: &mut Conn, link: &TokenHash) -> Result<Option<Found>> {
     let of_link =
         rows::table.left_join(registration_details::table).filter(rows::link_hash.eq(&link.0));
     Ok(of_link.filter(is_of_no_deleted_user()).first::<Joined>(conn).optional()?.and_then(found))
 }
 
-/// Returns the registration of the client with that registration token.
+/// Returns the verification of the client with that registration token.
 pub fn find_by_holder(conn: &mut Conn, holder: &TokenHash) -> Result<Option<Found>> {
     let of_holder =
         rows::table.left_join(registration_details::table).filter(rows::holder_hash.eq(&holder.0));
     Ok(of_holder.filter(is_of_no_deleted_user()).first::<Joined>(conn).optional()?.and_then(found))
 }
 
-/// Returns the registration of the challenge with that id.
-pub fn find_by_id(conn: &mut Conn, id: &ChallengeId) -> Result<Option<Registration>> {
+/// Returns the verification of the challenge with that id.
+pub fn find_by_id(conn: &mut Conn, id: &ChallengeId) -> Result<Option<AddressVerification>> {
     let of_id = rows::table.left_join(registration_details::table).filter(rows::id.eq(id.as_str()));
     Ok(
         match of_id
@@ -87,19 +87,19 @@ pub fn find_by_id(conn: &mut Conn, id: &ChallengeId) -> Result<Option<Registrati
             .optional()?
             .and_then(found)
         {
-            Some(Found::Registration(registration)) => Some(*registration),
+            Some(Found::Verification(verification)) => Some(*verification),
             Some(Found::Erased) | None => None,
         },
     )
 }
 
-/// Returns the newest pending registrations of an e-mail address, at most `limit`.
+/// Returns the newest pending verifications of an e-mail address, at most `limit`.
 pub fn find_pending(
     conn: &mut Conn,
     email: &Email,
     limit: i64,
     now: UtcTime,
-) -> Result<Vec<Registration>> {
+) -> Result<Vec<AddressVerification>> {
     let found = rows::table
         .inner_join(registration_details::table)
         .filter(rows::email_norm.eq(email.normalised()))
@@ -109,17 +109,17 @@ pub fn find_pending(
         .order((rows::created_at.desc(), rows::id.desc()))
         .limit(limit)
         .load::<(challenges::Row, Details)>(conn)?;
-    let known = |(row, details)| registration(challenge(row)?, details);
+    let known = |(row, details)| verification(challenge(row)?, details);
     Ok(found.into_iter().filter_map(known).collect())
 }
 
-/// Returns up to `limit` registrations of a user with ids above `after`.
+/// Returns up to `limit` verifications of a user with ids above `after`.
 pub fn list_page(
     conn: &mut Conn,
     user: UserId,
     after: &str,
     limit: usize,
-) -> Result<Page<Registration>> {
+) -> Result<Page<AddressVerification>> {
     let found = rows::table
         .inner_join(registration_details::table)
         .filter(rows::user_id.eq(user.0))
@@ -128,11 +128,11 @@ pub fn list_page(
         .order(rows::id)
         .limit(page::rows(limit))
         .load::<(challenges::Row, Details)>(conn)?;
-    let known = |(row, details)| registration(challenge(row)?, details);
+    let known = |(row, details)| verification(challenge(row)?, details);
     Ok(Page::of(found, limit, |(row, _)| &row.id, known))
 }
 
-/// Erases the personal data of up to `limit` registrations that have expired. Returns true if there
+/// Erases the personal data of up to `limit` verifications that have expired. Returns true if there
 /// may be more.
 pub fn erase_expired(conn: &mut Conn, now: UtcTime, limit: i64) -> Result<bool> {
     let expired: Vec<String> = rows::table
