@@ -11,6 +11,7 @@ use crate::domain::{
 use crate::flows::account::delete::{delete_some_rows, erase_some_rows};
 use crate::flows::{Error, Flows, Result};
 use crate::store::jobs::backlog;
+use crate::store::sessions::refresh_tokens;
 use crate::store::users::{changes, deletion, rights};
 use crate::store::{
     self, Conn, WriteKind, challenges, challenges::verifications, events, limits, sessions,
@@ -120,7 +121,7 @@ impl Flows {
         }
         let replaced = now.before(RefreshToken::REMEMBER_REPLACED);
         let expired = now.before(RefreshToken::REMEMBER_LANDMARKS);
-        self.in_steps(move |conn| sessions::purge_replaced(conn, replaced, expired, ROWS))?;
+        self.in_steps(move |conn| refresh_tokens::purge_replaced(conn, replaced, expired, ROWS))?;
         let over = now.before(REMEMBER_SESSIONS);
         self.in_steps(move |conn| sessions::purge(conn, over, ROWS))?;
         // Access tokens that contain the names have expired.

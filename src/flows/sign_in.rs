@@ -13,6 +13,7 @@ use crate::domain::{
 use crate::security::access_token::{AccessTokens, Claims, TokenSettings};
 use crate::store::outbox::MailKind;
 use crate::store::sessions::opening::{Opened, Opening, open_session};
+use crate::store::sessions::refresh_tokens;
 use crate::store::{Conn, events, sessions};
 
 /// Number of known devices that are kept per user.
@@ -158,7 +159,7 @@ impl SignIn {
 /// Returns the tokens whose session a challenge has already opened, or else the first ones.
 pub(super) fn earlier_or_first(conn: &mut Conn, tokens: Vec<FirstTokens>) -> Result<FirstTokens> {
     for token in tokens.iter().skip(1) {
-        if sessions::find_refresh_token(conn, &token.refresh.hash())?.is_some() {
+        if refresh_tokens::find_refresh_token(conn, &token.refresh.hash())?.is_some() {
             return Ok(token.clone());
         }
     }
@@ -186,7 +187,7 @@ pub(super) fn sign_in_once(
     mut sign_in: SignIn,
     repetition: Repetition,
 ) -> Result<LogInOutcome<SignedIn>> {
-    let earlier = sessions::find_refresh_token(conn, &sign_in.tokens.refresh.hash())?;
+    let earlier = refresh_tokens::find_refresh_token(conn, &sign_in.tokens.refresh.hash())?;
     let Some((token, session)) = earlier else { return sign_in.open(conn, user) };
     if session.ended_at.is_some() {
         return Err(Error::OneTimeTokenInvalid);
@@ -210,7 +211,7 @@ pub(super) fn sign_in_once(
         // token and a tab that used the other both stay logged in.
         let further = PlainToken::random(PlainToken::REFRESH_PREFIX);
         let expires_at = refresh_expiry(&sign_in.policy, &session, now);
-        sessions::insert_refresh_token(conn, &further.hash(), &session.id, expires_at, 0)?;
+        refresh_tokens::insert_refresh_token(conn, &further.hash(), &session.id, expires_at, 0)?;
         (further, expires_at)
     };
     let device_token = sign_in.tokens.device;
@@ -294,7 +295,7 @@ impl Flows {
     pub(super) fn find_by_successor(&self, token: &PlainToken) -> Result<Option<SessionId>> {
         let later = self.secrets.later_refresh_tokens(token, RefreshToken::LANDMARK);
         let hashes: Vec<TokenHash> = later.iter().map(PlainToken::hash).collect();
-        Ok(self.db.read(|conn| sessions::find_session_of_any(conn, &hashes))?)
+        Ok(self.db.read(|conn| refresh_tokens::find_session_of_any(conn, &hashes))?)
     }
 
     /// Returns the token pair for `session` and `refresh_token`.

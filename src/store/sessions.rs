@@ -1,21 +1,21 @@
-//! Sessions and their refresh tokens.
+//! Sessions.
 
 pub mod candidate;
 pub mod known_devices;
 pub mod opening;
 pub mod refresh;
+pub mod refresh_tokens;
 
-use diesel::dsl::{exists, sql};
+use diesel::dsl::exists;
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
 
 use super::engine::cached::Cached;
-use super::schema::{refresh_tokens, sessions};
+use super::schema::{refresh_tokens as tokens_table, sessions};
 use super::users::rights;
 use super::{Conn, Page, Result, page};
 use crate::domain::{
-    Amr, CLOCKS_DIFFER, Device, EndReason, EndedSession, RefreshToken, Session, SessionId,
-    TokenHash, Transport, UserId, UtcTime,
+    Amr, CLOCKS_DIFFER, Device, EndReason, EndedSession, Session, SessionId, Transport, UserId,
+    UtcTime,
 };
 
 #[derive(Queryable)]
@@ -48,43 +48,6 @@ impl From<Row> for Session {
             transport: row.transport.as_deref().and_then(Transport::from_name),
         }
     }
-}
-
-#[derive(Queryable)]
-struct TokenRow {
-    _token_hash: Vec<u8>,
-    _session_id: String,
-    expires_at: i64,
-    used_at: Option<i64>,
-    generation: i64,
-}
-
-impl TokenRow {
-    fn token(&self) -> RefreshToken {
-        RefreshToken {
-            expires_at: UtcTime::from_micros(self.expires_at),
-            used_at: self.used_at.map(UtcTime::from_micros),
-            generation: self.generation,
-        }
-    }
-}
-
-/// Opens a session.
-pub fn insert_session(conn: &mut Conn, session: &Session) -> Result<()> {
-    diesel::insert_into(sessions::table)
-        .values((
-            sessions::id.eq(session.id.as_str()),
-            sessions::user_id.eq(session.user_id.0),
-            sessions::amr.eq(session.amr.to_string()),
-            sessions::created_at.eq(session.created_at.micros()),
-            sessions::last_seen_at.eq(session.last_seen_at.micros()),
-            sessions::expires_at.eq(session.expires_at.micros()),
-            sessions::device.eq(&session.device.label),
-            sessions::network.eq(&session.device.network),
-            sessions::transport.eq(session.transport.map(Transport::name)),
-        ))
-        .execute(conn)?;
-    Ok(())
 }
 
 /// Returns the session with that id.
@@ -163,42 +126,13 @@ pub fn end_all_sessions(
     Ok(ended.into_iter().map(SessionId).collect())
 }
 
-/// Ends the sessions of a user beyond the `keep` that were used last, and returns them.
-pub fn end_oldest_sessions(
-    conn: &mut Conn,
-    user: UserId,
-    keep: i64,
-    now: UtcTime,
-) -> Result<Vec<SessionId>> {
-    let surplus: Vec<String> = sessions::table
-        .filter(sessions::user_id.eq(user.0))
-        .filter(sessions::ended_at.is_null())
-        .filter(sessions::expires_at.gt(now.micros()))
-        .order((sessions::last_seen_at.desc(), sessions::id.desc()))
-        .select(sessions::id)
-        .offset(keep)
-        .limit(1_000)
-        .load(conn)?;
-    if surplus.is_empty() {
-        return Ok(Vec::new());
-    }
-    let reason = EndReason::TooMany.name();
-    let ended: Vec<String> = diesel::update(
-        sessions::table.filter(sessions::id.eq_any(surplus)).filter(sessions::ended_at.is_null()),
-    )
-    .set((sessions::ended_at.eq(now.micros()), sessions::end_reason.eq(reason)))
-    .returning(sessions::id)
-    .get_results(conn)?;
-    Ok(ended.into_iter().map(SessionId).collect())
-}
-
 /// Returns the open sessions of a user, the one used last first. A session whose refresh token has
 /// expired unused is not open.
 pub fn list_open(conn: &mut Conn, user: UserId, now: UtcTime) -> Result<Vec<Session>> {
-    let refreshable = refresh_tokens::table
-        .filter(refresh_tokens::session_id.eq(sessions::id))
-        .filter(refresh_tokens::used_at.is_null())
-        .filter(refresh_tokens::expires_at.gt(now.micros()));
+    let refreshable = tokens_table::table
+        .filter(tokens_table::session_id.eq(sessions::id))
+        .filter(tokens_table::used_at.is_null())
+        .filter(tokens_table::expires_at.gt(now.micros()));
     let rows = sessions::table
         .filter(sessions::user_id.eq(user.0))
         .filter(sessions::ended_at.is_null())
@@ -229,18 +163,6 @@ pub fn list_page(
     rows.dedup_by(|one, other| one.id == other.id);
     rows.truncate(limit);
     Ok(Page::of(rows, limit, |row| &row.id, |row| Some(row.into())))
-}
-
-/// Returns whether a user logged in before at all, and whether on that device.
-pub fn knows_device(conn: &mut Conn, user: UserId, device: &Device) -> Result<Option<bool>> {
-    let of_user = || sessions::table.filter(sessions::user_id.eq(user.0)).select(sessions::id);
-    if of_user().first::<String>(conn).optional()?.is_none() {
-        return Ok(None);
-    }
-    let same = of_user()
-        .filter(sessions::device.eq(&device.label))
-        .filter(sessions::network.eq(&device.network));
-    Ok(Some(same.first::<String>(conn).optional()?.is_some()))
 }
 
 /// Erases device and network of up to `limit` sessions of a deleted user. Returns whether there may
@@ -282,82 +204,6 @@ pub fn list_ended_since(conn: &mut Conn, since: UtcTime) -> Result<Vec<EndedSess
         .collect())
 }
 
-/// Stores the hash of a refresh token; `generation` others of its session came before.
-pub fn insert_refresh_token(
-    conn: &mut Conn,
-    token: &TokenHash,
-    session: &SessionId,
-    expires_at: UtcTime,
-    generation: i64,
-) -> Result<()> {
-    diesel::insert_into(refresh_tokens::table)
-        .values((
-            refresh_tokens::token_hash.eq(&token.0),
-            refresh_tokens::session_id.eq(session.as_str()),
-            refresh_tokens::expires_at.eq(expires_at.micros()),
-            refresh_tokens::generation.eq(generation),
-        ))
-        .execute(conn)?;
-    Ok(())
-}
-
-/// A refresh token and its session.
-pub fn find_refresh_token(
-    conn: &mut Conn,
-    token: &TokenHash,
-) -> Result<Option<(RefreshToken, Session)>> {
-    let row: Option<(TokenRow, Row)> = refresh_tokens::table
-        .inner_join(sessions::table.on(sessions::id.eq(refresh_tokens::session_id)))
-        .filter(refresh_tokens::token_hash.eq(&token.0))
-        .select((refresh_tokens::all_columns, sessions::all_columns))
-        .first(conn)
-        .optional()?;
-    Ok(row.map(|(token, session)| (token.token(), session.into())))
-}
-
-/// Returns a session that one of these refresh tokens belongs to.
-pub fn find_session_of_any(conn: &mut Conn, tokens: &[TokenHash]) -> Result<Option<SessionId>> {
-    let known = refresh_tokens::table
-        .filter(refresh_tokens::token_hash.eq_any(tokens.iter().map(|token| &token.0)));
-    Ok(known.select(refresh_tokens::session_id).first(conn).optional()?.map(SessionId))
-}
-
-/// Removes up to `limit` replaced refresh tokens: all but each [`RefreshToken::LANDMARK`]th of
-/// those that were replaced before `replaced_before`, and all that expired before `expired_before`.
-/// Returns whether there may be more.
-pub fn purge_replaced(
-    conn: &mut Conn,
-    replaced_before: UtcTime,
-    expired_before: UtcTime,
-    limit: i64,
-) -> Result<bool> {
-    let replaced = || {
-        refresh_tokens::table
-            .filter(refresh_tokens::used_at.is_not_null())
-            .select(refresh_tokens::token_hash)
-            .limit(limit)
-    };
-    // Word for word the condition of the index `refresh_tokens_between`.
-    let is_between = sql::<Bool>("generation % 16 <> 0");
-    let mut over: Vec<Vec<u8>> = replaced()
-        .filter(is_between)
-        .filter(refresh_tokens::used_at.lt(replaced_before.micros()))
-        .order(refresh_tokens::used_at)
-        .load(conn)?;
-    if over.is_empty() {
-        over = replaced()
-            .filter(refresh_tokens::expires_at.lt(expired_before.micros()))
-            .order(refresh_tokens::expires_at)
-            .load(conn)?;
-    }
-    if over.is_empty() {
-        return Ok(false);
-    }
-    diesel::delete(refresh_tokens::table.filter(refresh_tokens::token_hash.eq_any(over)))
-        .execute(conn)?;
-    Ok(true)
-}
-
 /// Removes up to `limit` sessions that were over before `forget_before`, or up to `limit` of their
 /// refresh tokens, which go first. Returns whether there may be more.
 pub fn purge(conn: &mut Conn, forget_before: UtcTime, limit: i64) -> Result<bool> {
@@ -378,14 +224,14 @@ pub fn purge(conn: &mut Conn, forget_before: UtcTime, limit: i64) -> Result<bool
     if over.is_empty() {
         return Ok(false);
     }
-    let tokens: Vec<Vec<u8>> = refresh_tokens::table
-        .filter(refresh_tokens::session_id.eq_any(&over))
-        .select(refresh_tokens::token_hash)
+    let tokens: Vec<Vec<u8>> = tokens_table::table
+        .filter(tokens_table::session_id.eq_any(&over))
+        .select(tokens_table::token_hash)
         .limit(limit)
         .load(conn)?;
     let are_all = i64::try_from(tokens.len()).is_ok_and(|found| found < limit);
     if !tokens.is_empty() {
-        diesel::delete(refresh_tokens::table.filter(refresh_tokens::token_hash.eq_any(tokens)))
+        diesel::delete(tokens_table::table.filter(tokens_table::token_hash.eq_any(tokens)))
             .execute(conn)?;
     }
     if are_all {

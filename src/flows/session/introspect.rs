@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::domain::{EventContext, PlainToken, RefreshState, Scope, SessionId, User, UtcTime};
 use crate::flows::{Error, Flows, Result};
 use crate::security::access_token::VerifiedToken;
-use crate::store::{sessions, users};
+use crate::store::sessions::refresh_tokens;
+use crate::store::users;
 
 /// State of a token.
 #[derive(Debug)]
@@ -71,7 +72,7 @@ impl Flows {
         let (now, grace) = (self.now(), self.policy.refresh_grace);
         let client_id = self.access_tokens.settings().client_id.clone();
         self.db.read(|conn| {
-            let found = sessions::find_refresh_token(conn, &token.hash())?;
+            let found = refresh_tokens::find_refresh_token(conn, &token.hash())?;
             let Some((token, session)) = found else { return Ok(None) };
             if RefreshState::of(&token, &session, None, grace, now) != RefreshState::Current {
                 return Ok(None);

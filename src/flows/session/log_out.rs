@@ -4,6 +4,7 @@ use crate::domain::{
     Device, EndReason, EventContext, EventKind, PlainToken, Session, SessionId, Transport,
 };
 use crate::flows::{Error, Flows, Result};
+use crate::store::sessions::refresh_tokens;
 use crate::store::{events, sessions};
 
 impl Flows {
@@ -17,7 +18,7 @@ impl Flows {
 
     /// Finds the session of a refresh token, which may have been replaced long ago.
     pub(super) fn find_session_of(&self, token: &PlainToken) -> Result<Option<SessionId>> {
-        match self.db.read(|conn| sessions::find_refresh_token(conn, &token.hash()))? {
+        match self.db.read(|conn| refresh_tokens::find_refresh_token(conn, &token.hash()))? {
             Some((_, session)) => Ok(Some(session.id)),
             None => self.find_by_successor(token),
         }

@@ -16,6 +16,7 @@ use crate::flows::sign_in::require_room;
 use crate::flows::{Error, Flows, Policy, Result, TokenPair};
 use crate::store::outbox::MailKind;
 use crate::store::sessions::refresh::{self, Exchange, Exchanged};
+use crate::store::sessions::refresh_tokens;
 use crate::store::{Conn, events, sessions, users};
 
 /// Outcome for a presented token.
@@ -196,7 +197,7 @@ fn judge_used_token(
     now: UtcTime,
 ) -> Result<Outcome> {
     let Presented { hash, successors, transport } = presented;
-    let found = sessions::find_refresh_token(conn, hash)?;
+    let found = refresh_tokens::find_refresh_token(conn, hash)?;
     let Some((token, session)) = found.filter(|(_, session)| session.accepts(*transport)) else {
         return Ok(Outcome::Refused(Error::RefreshTokenUnknown, None));
     };
@@ -220,7 +221,7 @@ fn find_successor(
     successors: &[TokenHash],
 ) -> Result<Option<(usize, RefreshToken)>> {
     for (number, hash) in successors.iter().enumerate() {
-        if let Some((token, _)) = sessions::find_refresh_token(conn, hash)? {
+        if let Some((token, _)) = refresh_tokens::find_refresh_token(conn, hash)? {
             return Ok(Some((number, token)));
         }
     }

@@ -6,9 +6,13 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Nullable, Text};
 
 use crate::domain::{
-    EndReason, EventContext, EventId, EventKind, Session, SessionId, TokenHash, Transport, UtcTime,
+    Device, EndReason, EventContext, EventId, EventKind, Session, SessionId, TokenHash, Transport,
+    UserId, UtcTime,
 };
-use crate::store::{Conn, Result, events, sessions, sessions::known_devices};
+use crate::store::schema::sessions;
+use crate::store::sessions::known_devices;
+use crate::store::sessions::refresh_tokens::insert_refresh_token;
+use crate::store::{Conn, Result, events};
 
 /// A session that is opened.
 #[derive(Clone, Debug)]
@@ -61,16 +65,74 @@ fn open_in_steps(conn: &mut Conn, opening: &Opening<'_>) -> Result<Opened> {
     if let Some(token) = presented {
         is_known_device = known_devices::find_owner(conn, token)? == Some(user);
     }
-    let knows_label = sessions::knows_device(conn, user, &session.device)?;
+    let knows_label = knows_device(conn, user, &session.device)?;
     let token = presented.as_ref().filter(|_| is_known_device).unwrap_or(device);
     known_devices::remember(conn, user, token, opening.keep_devices, now)?;
-    sessions::insert_session(conn, session)?;
+    insert_session(conn, session)?;
     let expires_at = opening.refresh_expires_at;
-    sessions::insert_refresh_token(conn, refresh_token, &session.id, expires_at, 0)?;
-    let ended = sessions::end_oldest_sessions(conn, user, opening.keep_sessions, now)?;
+    insert_refresh_token(conn, refresh_token, &session.id, expires_at, 0)?;
+    let ended = end_oldest_sessions(conn, user, opening.keep_sessions, now)?;
     let context = EventContext::of(user, now).on(&session.device).in_session(&session.id);
     events::record(conn, &context, EventKind::LoggedIn, &session.amr.to_string())?;
     Ok(Opened { is_known_device, knows_label, ended })
+}
+
+/// Returns whether a user logged in before at all, and whether on that device.
+fn knows_device(conn: &mut Conn, user: UserId, device: &Device) -> Result<Option<bool>> {
+    let of_user = || sessions::table.filter(sessions::user_id.eq(user.0)).select(sessions::id);
+    if of_user().first::<String>(conn).optional()?.is_none() {
+        return Ok(None);
+    }
+    let same = of_user()
+        .filter(sessions::device.eq(&device.label))
+        .filter(sessions::network.eq(&device.network));
+    Ok(Some(same.first::<String>(conn).optional()?.is_some()))
+}
+
+fn insert_session(conn: &mut Conn, session: &Session) -> Result<()> {
+    diesel::insert_into(sessions::table)
+        .values((
+            sessions::id.eq(session.id.as_str()),
+            sessions::user_id.eq(session.user_id.0),
+            sessions::amr.eq(session.amr.to_string()),
+            sessions::created_at.eq(session.created_at.micros()),
+            sessions::last_seen_at.eq(session.last_seen_at.micros()),
+            sessions::expires_at.eq(session.expires_at.micros()),
+            sessions::device.eq(&session.device.label),
+            sessions::network.eq(&session.device.network),
+            sessions::transport.eq(session.transport.map(Transport::name)),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Ends the sessions of a user beyond the `keep` that were used last, and returns them.
+fn end_oldest_sessions(
+    conn: &mut Conn,
+    user: UserId,
+    keep: i64,
+    now: UtcTime,
+) -> Result<Vec<SessionId>> {
+    let surplus: Vec<String> = sessions::table
+        .filter(sessions::user_id.eq(user.0))
+        .filter(sessions::ended_at.is_null())
+        .filter(sessions::expires_at.gt(now.micros()))
+        .order((sessions::last_seen_at.desc(), sessions::id.desc()))
+        .select(sessions::id)
+        .offset(keep)
+        .limit(1_000)
+        .load(conn)?;
+    if surplus.is_empty() {
+        return Ok(Vec::new());
+    }
+    let reason = EndReason::TooMany.name();
+    let ended: Vec<String> = diesel::update(
+        sessions::table.filter(sessions::id.eq_any(surplus)).filter(sessions::ended_at.is_null()),
+    )
+    .set((sessions::ended_at.eq(now.micros()), sessions::end_reason.eq(reason)))
+    .returning(sessions::id)
+    .get_results(conn)?;
+    Ok(ended.into_iter().map(SessionId).collect())
 }
 
 /// [`open_session`] on Postgres. Its parts see the rows as they were before.

@@ -8,6 +8,7 @@ use diesel::sql_types::{BigInt, Binary, Text};
 use crate::domain::{Session, SessionId, TokenHash, Transport, User, UtcTime};
 use crate::store::engine::cached::Cached;
 use crate::store::schema::{refresh_tokens, sessions as sessions_table, users as users_table};
+use crate::store::sessions::refresh_tokens::insert_refresh_token;
 use crate::store::{Conn, Result, sessions, users};
 
 /// Exchange of a refresh token for its successor.
@@ -175,7 +176,7 @@ fn exchange_in_steps(conn: &mut Conn, exchange: &Exchange) -> Result<Option<Rows
     Cached(consumption).execute(conn)?;
     let expires_at = (*expires_at).min(UtcTime::from_micros(session.expires_at));
     let id = SessionId(session.id.clone());
-    sessions::insert_refresh_token(conn, successor, &id, expires_at, generation + 1)?;
+    insert_refresh_token(conn, successor, &id, expires_at, generation + 1)?;
     let latest = sessions::latest_use(*now).micros();
     let last_seen_at = now.micros().max(session.last_seen_at.min(latest));
     let use_of_session = diesel::update(sessions_table::table.find(&session.id)).set((

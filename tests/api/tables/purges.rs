@@ -9,6 +9,7 @@ use hallpass::domain::{ChallengeKind, UtcTime};
 use hallpass::store::jobs::backlog;
 use hallpass::store::{
     Conn, Error, Result, challenges, challenges::verifications, events, limits, sessions,
+    sessions::refresh_tokens,
 };
 use serde_json::json;
 
@@ -22,7 +23,7 @@ type Purge = fn(&mut Conn, UtcTime) -> Result<bool>;
 const PURGES: [(&str, Purge); 7] = [
     ("registrations", |conn, now| verifications::erase_expired(conn, now, 25)),
     ("challenges", |conn, _| challenges::purge(conn, ChallengeKind::Registration, long_ago(), 25)),
-    ("replaced tokens", |conn, _| sessions::purge_replaced(conn, long_ago(), long_ago(), 25)),
+    ("replaced tokens", |conn, _| refresh_tokens::purge_replaced(conn, long_ago(), long_ago(), 25)),
     ("sessions", |conn, _| sessions::purge(conn, long_ago(), 25)),
     ("limits", |conn, now| limits::purge(conn, now, now.after(DAY * 2), 25)),
     ("mails", |conn, _| backlog::purge(conn, long_ago(), 25)),

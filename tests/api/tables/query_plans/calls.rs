@@ -23,7 +23,7 @@ use hallpass::store::users::{self, NewUser, deletion, rights};
 use hallpass::store::{
     Conn, api_keys, challenges, challenges::verifications, events, identities, import, limits,
     outbox, sessions, sessions::candidate, sessions::known_devices, sessions::opening,
-    sessions::refresh, signing_keys, social_flows, users::erasures,
+    sessions::refresh, sessions::refresh_tokens, signing_keys, social_flows, users::erasures,
 };
 
 use super::Recorder;
@@ -139,12 +139,11 @@ fn call_users(conn: &mut Conn, recorder: &Recorder) {
 }
 
 fn call_sessions(conn: &mut Conn, recorder: &Recorder) {
-    let device = Device { label: "Firefox on Linux".into(), network: "10.0.0.0/24".into() };
     let session = Session {
         id: SessionId::new(NOW),
         user_id: USER,
         amr: Amr::password(),
-        device: device.clone(),
+        device: Device { label: "Firefox on Linux".into(), network: "10.0.0.0/24".into() },
         created_at: NOW,
         last_seen_at: NOW,
         expires_at: LATER,
@@ -153,27 +152,26 @@ fn call_sessions(conn: &mut Conn, recorder: &Recorder) {
         transport: Some(Transport::Body),
     };
     let reason = EndReason::LoggedOut;
-    call!(recorder, sessions::insert_session(conn, &session));
     call!(recorder, sessions::record_use(conn, &SessionId("s10".into()), LATER));
     call!(recorder, sessions::find_session(conn, &session.id));
     call!(recorder, sessions::list_open(conn, USER, NOW));
     call!(recorder, sessions::list_page(conn, USER, "s1", 100));
-    call!(recorder, sessions::knows_device(conn, USER, &device));
     call!(recorder, sessions::end_session(conn, &SessionId("s1".into()), reason, NOW));
     call!(recorder, sessions::end_session_of(conn, USER, &SessionId("s2".into()), reason, NOW));
-    let opened = Session { id: SessionId::new(NOW), ..session.clone() };
     let opening = Opening {
-        session: &opened,
+        session: &session,
         refresh_token: hash("first"),
         refresh_expires_at: LATER,
         presented: Some(hash("forged")),
         device: hash("a device"),
         keep_devices: 1,
-        keep_sessions: 100,
+        keep_sessions: 1,
     };
     assert!(!call!(recorder, opening::open_session(conn, &opening)).is_known_device);
-    let ended = call!(recorder, sessions::end_oldest_sessions(conn, USER, 0, NOW));
-    assert!(!ended.is_empty());
+    let other = Session { id: SessionId::new(NOW), ..session.clone() };
+    let (refresh_token, device) = (hash("second"), hash("another device"));
+    let opening = Opening { session: &other, refresh_token, device, ..opening };
+    assert_eq!(call!(recorder, opening::open_session(conn, &opening)).ended.len(), 1);
     call!(recorder, sessions::end_all_sessions(conn, UserId(8), Some(&session.id), reason, NOW));
     call!(recorder, sessions::list_ended_since(conn, NOW));
     while call!(recorder, sessions::erase_devices(conn, USER, 2)) {}
@@ -181,7 +179,7 @@ fn call_sessions(conn: &mut Conn, recorder: &Recorder) {
 
 fn call_refresh_tokens(conn: &mut Conn, recorder: &Recorder) {
     let session = SessionId("s10".into());
-    call!(recorder, sessions::insert_refresh_token(conn, &hash("new"), &session, LATER, 0));
+    call!(recorder, refresh_tokens::insert_refresh_token(conn, &hash("new"), &session, LATER, 0));
     let exchange = Exchange {
         token: hash("new"),
         successor: hash("newer"),
@@ -191,9 +189,9 @@ fn call_refresh_tokens(conn: &mut Conn, recorder: &Recorder) {
         now: NOW,
     };
     assert!(call!(recorder, refresh::exchange(conn, &exchange)).is_some());
-    call!(recorder, sessions::find_refresh_token(conn, &hash("new")));
+    call!(recorder, refresh_tokens::find_refresh_token(conn, &hash("new")));
     let several = [hash("new"), hash("unknown")];
-    assert!(call!(recorder, sessions::find_session_of_any(conn, &several)).is_some());
+    assert!(call!(recorder, refresh_tokens::find_session_of_any(conn, &several)).is_some());
 }
 
 fn call_registrations(conn: &mut Conn, recorder: &Recorder) {
@@ -454,7 +452,7 @@ fn call_purges(conn: &mut Conn, recorder: &Recorder) {
         let before = if now == NOW { LONG_AGO } else { now };
         call!(recorder, verifications::erase_expired(conn, now, 2));
         call!(recorder, challenges::purge(conn, ChallengeKind::Registration, before, 2));
-        call!(recorder, sessions::purge_replaced(conn, before, before, 2));
+        call!(recorder, refresh_tokens::purge_replaced(conn, before, before, 2));
         call!(recorder, sessions::purge(conn, before, 2));
         call!(recorder, limits::purge(conn, now, now, 2));
         call!(recorder, backlog::purge(conn, before, 2));
