@@ -33,7 +33,7 @@ pub use account::export::{ExportEntries, ExportPage, ExportPosition};
 pub use account::metadata::MetadataChange;
 pub use account::profile::ProfileChanges;
 pub use account::register::{PendingVerification, RegisterRequest, Registered};
-pub use account::verify_email::{Proof, VerifiedEmail};
+pub use account::verify_email::{LinkEvidence, Proof};
 pub use admin::api_keys::{CreatedApiKey, NewApiKey};
 pub use admin::create_superuser::NewSuperuser;
 pub use admin::create_user::{CreatedAccount, NewAccount};

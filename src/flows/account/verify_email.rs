@@ -8,8 +8,8 @@ use std::sync::Arc;
 use crate::domain::secrets::Secrets;
 use crate::domain::{
     AddressVerification, Amr, ChallengeKind, Counted, Counter, Device, Email, EventContext,
-    EventKind, PlainPassword, PlainToken, RegistrationMode, TokenHash, Transport, User, Username,
-    UtcTime, VerifyEmailProof,
+    EventKind, PlainPassword, PlainToken, RegistrationMode, Transport, User, Username, UtcTime,
+    VerifyEmailProof,
 };
 use crate::flows::account::change_email::set_verified_address;
 use crate::flows::account::placeholder::is_placeholder;
@@ -38,84 +38,94 @@ pub enum Proof {
         /// The six digits.
         code: PlainToken,
     },
-    /// The link of the mail, opened in the browser that registered.
-    LinkInSameBrowser {
-        /// The token of the link.
-        token: PlainToken,
-        /// The registration token of that browser.
-        registration_token: PlainToken,
-    },
-    /// The link of the mail, opened in another browser by a user who knows the password.
-    LinkWithPassword {
-        /// The token of the link.
-        token: PlainToken,
-        /// The password of the registration.
-        password: PlainPassword,
-    },
-    /// The link alone, if `HALLPASS_VERIFY_EMAIL_PROOF` permits it.
+    /// The link of the mail.
     Link {
         /// The token of the link.
         token: PlainToken,
+        /// What comes with it.
+        evidence: LinkEvidence,
     },
 }
 
-/// A verified e-mail address.
+/// Evidence of the user who opened the link of a mail.
 #[derive(Debug)]
-pub struct VerifiedEmail {
-    /// The e-mail address.
-    pub email: Email,
-    /// The session, if one was opened.
-    pub log_in: Option<LoggedIn>,
+pub enum LinkEvidence {
+    /// The registration token of the browser, which registered.
+    SameBrowser(PlainToken),
+    /// The password of the registration, in another browser.
+    Password(PlainPassword),
+    /// None, if `HALLPASS_VERIFY_EMAIL_PROOF` permits it.
+    LinkOnly,
+}
+
+impl Proof {
+    fn amr(&self) -> Amr {
+        match self {
+            Self::Link { evidence: LinkEvidence::Password(_), .. } => Amr::password(),
+            Self::Code { .. } | Self::Link { .. } => Amr::email(),
+        }
+    }
 }
 
 impl Flows {
-    /// Verifies an e-mail address, and opens a session with the transport `session`. A page that
-    /// cannot keep tokens passes `None`.
+    /// Verifies an e-mail address, and opens a session with this transport. Returns the address and
+    /// the session.
     pub fn verify_email(
         &self,
         proof: Proof,
-        session: Option<Transport>,
+        transport: Transport,
         device: &Device,
-    ) -> Result<VerifiedEmail> {
-        let proofs = Counter::new(Counted::ProofsOfNetwork, &device.network);
-        pad_refusal(|| {
-            self.count(vec![proofs], || self.answer_verification(proof, session, device))
+    ) -> Result<(Email, LoggedIn)> {
+        self.count_proof(device, || {
+            let (now, amr) = (self.now(), proof.amr());
+            let registration = self.find_answered(proof, device, now)?;
+            let email = registration.email.clone();
+            let first_tokens = self.secrets.first_tokens(registration.challenge.id.as_str());
+            let client = LoginContext { device: device.clone(), device_token: None };
+            let mut sign_in = self.sign_in(amr, client, transport, first_tokens[0].clone(), now);
+            let (user, signed_in) = self.verify(registration, device, now, move |conn, user| {
+                sign_in.tokens = earlier_or_first(conn, first_tokens)?;
+                sign_in_once(conn, user, sign_in, Repetition::OnAnyDevice)
+            })?;
+            let LogInOutcome::LoggedIn(signed_in) = signed_in;
+            Ok((email, self.complete(&user, signed_in, now)?))
         })
     }
 
-    fn answer_verification(
+    /// Verifies an e-mail address for a page that cannot keep tokens.
+    pub fn verify_email_without_session(&self, proof: Proof, device: &Device) -> Result<()> {
+        self.count_proof(device, || {
+            let now = self.now();
+            let registration = self.find_answered(proof, device, now)?;
+            self.verify(registration, device, now, |_, _| Ok(()))?;
+            Ok(())
+        })
+    }
+
+    /// Counts an attempt, and pads a refusal.
+    fn count_proof<T>(&self, device: &Device, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let proofs = Counter::new(Counted::ProofsOfNetwork, &device.network);
+        pad_refusal(|| self.count(vec![proofs], work))
+    }
+
+    /// Completes a verification, and runs `work` for its user in the same transaction.
+    fn verify<T: Send + 'static>(
         &self,
-        proof: Proof,
-        session: Option<Transport>,
+        registration: AddressVerification,
         device: &Device,
-    ) -> Result<VerifiedEmail> {
-        let now = self.now();
-        let amr = match &proof {
-            Proof::LinkWithPassword { .. } => Amr::password(),
-            Proof::Code { .. } | Proof::LinkInSameBrowser { .. } | Proof::Link { .. } => {
-                Amr::email()
-            }
-        };
-        let registration = self.find_answered(proof, device, now)?;
-        let first_tokens = self.secrets.first_tokens(registration.challenge.id.as_str());
-        let sign_in = session.map(|transport| {
-            let client = LoginContext { device: device.clone(), device_token: None };
-            self.sign_in(amr, client, transport, first_tokens[0].clone(), now)
-        });
-        let (policy, email) = (Arc::clone(&self.policy), registration.email.clone());
-        let context = EventContext { device: device.clone(), ..EventContext::of(None, now) };
-        let (user, signed_in) = self.db.write(move |conn| {
+        now: UtcTime,
+        work: impl FnOnce(&mut Conn, &User) -> Result<T> + Clone + Send + 'static,
+    ) -> Result<(User, T)> {
+        let policy = Arc::clone(&self.policy);
+        let context = EventContext::of(None, now).on(device);
+        let (user, outcome) = self.db.write(move |conn| {
             let user = complete_verification(conn, &policy, &registration, context)?;
-            let Some(mut sign_in) = sign_in else { return Ok((user, None)) };
-            sign_in.tokens = earlier_or_first(conn, first_tokens)?;
-            let LogInOutcome::LoggedIn(signed_in) =
-                sign_in_once(conn, &user, sign_in, Repetition::OnAnyDevice)?;
-            Ok::<_, Error>((user, Some(signed_in)))
+            let outcome = work(conn, &user)?;
+            Ok::<_, Error>((user, outcome))
         })?;
         self.learn_renewed_rights();
-        let log_in = signed_in.map(|it| self.complete(&user, it, now)).transpose()?;
         tracing::info!(user_id = user.id.0, "e-mail address verified");
-        Ok(VerifiedEmail { email, log_in })
+        Ok((user, outcome))
     }
 
     /// Returns the registration that `proof` belongs to.
@@ -134,23 +144,17 @@ impl Flows {
                     Ok::<_, Error>(find_by_code(conn, &secrets, &registration_token, &code, now)?)
                 })?;
             }
-            Proof::LinkInSameBrowser { token, registration_token } => {
-                (token, LinkEvidence::Browser(registration_token.hash()))
-            }
-            Proof::LinkWithPassword { token, password } => {
-                (token, LinkEvidence::Password(password))
-            }
-            Proof::Link { token } => (token, LinkEvidence::LinkOnly),
+            Proof::Link { token, evidence } => (token, evidence),
         };
         let link = token.hash();
         let found = self.db.read(|conn| verifications::find_by_link(conn, &link))?;
         let registration = unexpired(found, Error::OneTimeTokenInvalid, now)?;
         let challenge = &registration.challenge;
-        let is_requester = |token: &TokenHash| {
-            challenge.holder_hash.as_ref().is_some_and(|holder| token.matches(holder))
+        let is_requester = |token: &PlainToken| {
+            challenge.holder_hash.as_ref().is_some_and(|holder| token.hash().matches(holder))
         };
         match evidence {
-            LinkEvidence::Browser(token) if is_requester(&token) => Ok(registration),
+            LinkEvidence::SameBrowser(token) if is_requester(&token) => Ok(registration),
             LinkEvidence::Password(password) => self.attempt_with_link(&challenge.id, || {
                 let requester = requester(registration.email.normalised().to_owned(), device);
                 let stored = Some(&registration.password_hash);
@@ -162,7 +166,7 @@ impl Flows {
                 }
             }),
             LinkEvidence::LinkOnly if self.accepts_link_alone(&registration)? => Ok(registration),
-            LinkEvidence::Browser(_) | LinkEvidence::LinkOnly => Err(Error::ProofRequired),
+            LinkEvidence::SameBrowser(_) | LinkEvidence::LinkOnly => Err(Error::ProofRequired),
         }
     }
 
@@ -176,13 +180,6 @@ impl Flows {
         };
         Ok(self.db.read(|conn| identities::list_of_user(conn, user))?.is_empty())
     }
-}
-
-/// Further evidence of the user who opened the link.
-enum LinkEvidence {
-    Browser(TokenHash),
-    Password(PlainPassword),
-    LinkOnly,
 }
 
 fn unexpired(found: Option<Found>, unknown: Error, now: UtcTime) -> Result<AddressVerification> {

@@ -5,8 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{PlainPassword, PlainToken, Transport, parse_code};
-use crate::flows::{Flows, Proof};
-use crate::http::code::Code;
+use crate::flows::{Flows, LinkEvidence, Proof};
 use crate::http::error::ApiError;
 use crate::http::request::body::{Body, Fields, Json};
 use crate::http::request::client::Client;
@@ -105,15 +104,14 @@ fn read_proof(fields: &mut Fields) -> Option<Proof> {
         return Some(Proof::Code { registration_token: registration_token?, code: code? });
     }
     let token = fields.required("token", any);
-    if fields.has("password") {
+    let evidence = if fields.has("password") {
         let password = fields.required("password", PlainPassword::parse);
-        return Some(Proof::LinkWithPassword { token: token?, password: password? });
-    }
-    let token = token?;
-    Some(match fields.optional("registration_token", any) {
-        Some(registration_token) => Proof::LinkInSameBrowser { token, registration_token },
-        None => Proof::Link { token },
-    })
+        password.map(LinkEvidence::Password)
+    } else {
+        let holder = fields.optional("registration_token", any);
+        Some(holder.map_or(LinkEvidence::LinkOnly, LinkEvidence::SameBrowser))
+    };
+    Some(Proof::Link { token: token?, evidence: evidence? })
 }
 
 /// The e-mail address is verified and the user logged in.
@@ -149,11 +147,10 @@ pub async fn handle(
 ) -> Result<HttpResponse, ApiError> {
     let transport = Transport::wanted(use_cookie);
     state.browsers.check(&request, transport)?;
-    let verify = move |flows: &Flows| flows.verify_email(proof, Some(transport), &device);
-    let verified = state.run(verify).await?;
+    let verify = move |flows: &Flows| flows.verify_email(proof, transport, &device);
+    let (email, log_in) = state.run(verify).await?;
     let mut answer = HttpResponse::Ok();
-    let log_in = verified.log_in.ok_or(Code::InternalError)?;
     let tokens = transport.deliver_log_in(log_in, &state.browsers, &mut answer).await;
-    let email = verified.email.as_str().to_owned();
+    let email = email.as_str().to_owned();
     Ok(answer.json(EmailVerified { status: "verified", email, tokens }))
 }
