@@ -32,7 +32,7 @@ pub use access::Caller;
 pub use account::export::{ExportEntries, ExportPage, ExportPosition};
 pub use account::metadata::MetadataChange;
 pub use account::profile::ProfileChanges;
-pub use account::register::{PendingVerification, RegisterRequest, Registered};
+pub use account::register::{LogInOrVerification, PendingVerification, RegisterRequest};
 pub use account::verify_email::{LinkEvidence, Proof};
 pub use admin::api_keys::{CreatedApiKey, NewApiKey};
 pub use admin::create_superuser::NewSuperuser;

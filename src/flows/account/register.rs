@@ -46,9 +46,9 @@ pub struct PendingVerification {
     pub expires_in: Duration,
 }
 
-/// The result of a registration.
+/// The result of a registration, or of a log-in that may lead to one.
 #[derive(Debug)]
-pub enum Registered {
+pub enum LogInOrVerification {
     /// A mail was queued.
     VerificationSent(PendingVerification),
     /// The account exists, and the user is logged in.
@@ -60,18 +60,9 @@ pub enum Registered {
     },
 }
 
-impl Registered {
-    /// Returns the label in the metrics of log-ins.
-    pub(in crate::flows) fn label(&self) -> &'static str {
-        match self {
-            Self::VerificationSent(_) | Self::LoggedIn { .. } => "succeeded",
-        }
-    }
-}
-
 impl Flows {
     /// Registers a user.
-    pub fn register(&self, request: RegisterRequest) -> Result<Registered> {
+    pub fn register(&self, request: RegisterRequest) -> Result<LogInOrVerification> {
         require_registration(&self.policy)?;
         self.check_fields(&request)?;
         if self.policy.email_verification == EmailVerification::None {
@@ -87,7 +78,7 @@ impl Flows {
         &self,
         request: RegisterRequest,
         send_at: UtcTime,
-    ) -> Result<Registered> {
+    ) -> Result<LogInOrVerification> {
         self.refuse_breached("password", &request.password)?;
         let requester = requester(request.email.normalised().to_owned(), &request.device);
         let password_hash = self.hasher.hash(requester, &request.password)?;
@@ -110,16 +101,19 @@ impl Flows {
                 tracing::info!("registration pending verification");
                 let expires_in = kind.lifetime();
                 let waiting = PendingVerification { registration_token, expires_in };
-                Ok(Registered::VerificationSent(waiting))
+                Ok(LogInOrVerification::VerificationSent(waiting))
             }
             EmailVerification::Optional => {
                 let mail = Some(Schedule::new(now, send_at));
                 let log_in = self.log_in_at_once(registration, mail, device, transport, now)?;
-                Ok(Registered::LoggedIn { log_in, registration_token: Some(registration_token) })
+                Ok(LogInOrVerification::LoggedIn {
+                    log_in,
+                    registration_token: Some(registration_token),
+                })
             }
             EmailVerification::None => {
                 let log_in = self.log_in_at_once(registration, None, device, transport, now)?;
-                Ok(Registered::LoggedIn { log_in, registration_token: None })
+                Ok(LogInOrVerification::LoggedIn { log_in, registration_token: None })
             }
         }
     }

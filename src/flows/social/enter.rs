@@ -16,7 +16,7 @@ use crate::flows::account::report_unauthorized::release_unverified_email;
 use crate::flows::admin::create_user::is_invited;
 use crate::flows::notify::notices::{Notice, queue_notice};
 use crate::flows::sign_in::{LogInOutcome, SignIn, SignedIn};
-use crate::flows::{Error, Flows, PendingVerification, Registered, Result};
+use crate::flows::{Error, Flows, LogInOrVerification, PendingVerification, Result};
 use crate::store::jobs::Schedule;
 use crate::store::outbox::MailKind;
 use crate::store::users::{self, NewUser, changes};
@@ -89,7 +89,7 @@ impl Flows {
     ///   one.
     /// - [`Error::IdentityConflict`] if an account has the address, and addresses need no
     ///   verification; or if the user was invited and has not accepted yet.
-    pub(super) fn enter(&self, entry: Entry, identity: Identity) -> Result<Registered> {
+    pub(super) fn enter(&self, entry: Entry, identity: Identity) -> Result<LogInOrVerification> {
         let key = identity.key.clone();
         let is_linked = self.db.read(|conn| identities::find_by_key(conn, &key))?.is_some();
         let network = entry.sign_in.client.device.wide_network();
@@ -130,20 +130,20 @@ impl Flows {
         &self,
         entry: Entry,
         work: impl FnOnce(&mut Conn, &Entry) -> Result<Entered> + Clone + Send + 'static,
-    ) -> Result<Registered> {
+    ) -> Result<LogInOrVerification> {
         let now = entry.sign_in.now;
         let entered = self.db.write(move |conn| work(conn, &entry))?;
         self.learn_renewed_rights();
         match entered {
             Entered::Pending(pending) => {
                 tracing::info!("registration by a social log-in waits for its verification");
-                Ok(Registered::VerificationSent(pending))
+                Ok(LogInOrVerification::VerificationSent(pending))
             }
             Entered::Session(user, signed_in, registration_token) => {
                 let session_id = &signed_in.session.id;
                 tracing::info!(user_id = user.id.0, %session_id, "logged in at a provider");
                 let log_in = self.complete(&user, *signed_in, now)?;
-                Ok(Registered::LoggedIn { log_in, registration_token })
+                Ok(LogInOrVerification::LoggedIn { log_in, registration_token })
             }
         }
     }

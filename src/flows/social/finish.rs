@@ -11,7 +11,8 @@ use crate::domain::{
 };
 use crate::flows::sign_in::{Repetition, SignIn, earlier_or_first, sign_in_once};
 use crate::flows::{
-    Claims, Error, Flows, LogInOutcome, LoginContext, PendingVerification, Registered, Result,
+    Claims, Error, Flows, LogInOrVerification, LogInOutcome, LoginContext, PendingVerification,
+    Result,
 };
 use crate::social::{AuthorizationRequest, CodeResponse, Provider};
 use crate::store::challenges::verifications::{self, Found};
@@ -58,19 +59,9 @@ impl FinishRequest {
 #[derive(Debug)]
 pub enum FinishedFlow {
     /// A log-in or a registration.
-    Entered(Registered),
+    LogIn(LogInOrVerification),
     /// The identity was linked.
     Linked,
-}
-
-impl FinishedFlow {
-    /// Returns the label in the metrics of log-ins.
-    fn label(&self) -> &'static str {
-        match self {
-            Self::Entered(registered) => registered.label(),
-            Self::Linked => "succeeded",
-        }
-    }
 }
 
 impl Flows {
@@ -108,7 +99,7 @@ impl Flows {
         if let Err(error) = &outcome {
             self.note_failure(&flow, error);
         }
-        self.count_log_in(&outcome, FinishedFlow::label);
+        self.count_log_in(&outcome, |_| "succeeded");
         outcome
     }
 
@@ -176,7 +167,7 @@ impl Flows {
         };
         match request.claims.as_ref().filter(|_| flow.links()) {
             Some(claims) => self.link_to_user(entry, claims, identity),
-            None => self.enter(entry, identity).map(FinishedFlow::Entered),
+            None => self.enter(entry, identity).map(FinishedFlow::LogIn),
         }
     }
 
@@ -269,8 +260,8 @@ impl Flows {
             Ok((user, signed_in))
         })?;
         let log_in = self.complete(&user, signed_in, now)?;
-        let registered = Registered::LoggedIn { log_in, registration_token: None };
-        Ok(FinishedFlow::Entered(registered))
+        let registered = LogInOrVerification::LoggedIn { log_in, registration_token: None };
+        Ok(FinishedFlow::LogIn(registered))
     }
 
     fn registration_again(&self, request: &FinishRequest) -> Result<FinishedFlow> {
@@ -282,6 +273,6 @@ impl Flows {
         };
         let expires_in = registration.challenge.expires_at.remaining(self.now());
         let pending = PendingVerification { registration_token, expires_in };
-        Ok(FinishedFlow::Entered(Registered::VerificationSent(pending)))
+        Ok(FinishedFlow::LogIn(LogInOrVerification::VerificationSent(pending)))
     }
 }

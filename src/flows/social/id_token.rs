@@ -5,7 +5,7 @@ use crate::domain::secrets::FirstTokens;
 use crate::domain::{
     Amr, Challenge, ChallengeKind, Counted, Counter, Email, Locale, PlainToken, Transport,
 };
-use crate::flows::{Error, Flows, LoginContext, Registered, Result};
+use crate::flows::{Error, Flows, LogInOrVerification, LoginContext, Result};
 use crate::social::ProviderErrorKind;
 
 /// An id token of a provider.
@@ -31,15 +31,15 @@ impl Flows {
     /// # Errors
     /// - [`Error::NotFound`]: no app is configured for this provider.
     /// - [`Error::OneTimeTokenInvalid`]: the id token is not valid, or was used before.
-    pub fn log_in_with_id_token(&self, request: IdTokenRequest) -> Result<Registered> {
+    pub fn log_in_with_id_token(&self, request: IdTokenRequest) -> Result<LogInOrVerification> {
         let network = &request.client.device.network;
         let attempts = vec![Counter::new(Counted::AttemptsOfNetwork, network)];
         let outcome = self.count(attempts, || self.check_id_token(request));
-        self.count_log_in(&outcome, Registered::label);
+        self.count_log_in(&outcome, |_| "succeeded");
         outcome
     }
 
-    fn check_id_token(&self, request: IdTokenRequest) -> Result<Registered> {
+    fn check_id_token(&self, request: IdTokenRequest) -> Result<LogInOrVerification> {
         let provider = self.social.provider(&request.provider)?;
         if !provider.accepts_id_tokens() {
             return Err(Error::NotFound);

@@ -10,7 +10,7 @@ use std::future::Future;
 use std::sync::LazyLock;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ACCEPT_LANGUAGE, CONTENT_SECURITY_POLICY};
+use actix_web::http::header::CONTENT_SECURITY_POLICY;
 use actix_web::{HttpRequest, HttpResponse, web};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 
@@ -18,9 +18,9 @@ use self::texts::Texts;
 use super::code::Code;
 use super::error::ApiError;
 use super::request::body::{MAX_BODY, collect};
-use super::request::client::Client;
+use super::request::client::{Client, accepted_locale};
 use super::state::State;
-use crate::domain::{Device, Language, Locale, PlainToken, VerifyEmailProof};
+use crate::domain::{Device, PlainToken, VerifyEmailProof};
 use crate::http::serving::backpressure::Intake;
 
 /// The path of the page that verifies an e-mail address; as for all pages, the mail's link adds
@@ -144,11 +144,7 @@ fn render(
     View(view, status): View,
     token: &str,
 ) -> Result<HttpResponse, ApiError> {
-    let language = request
-        .headers()
-        .get(ACCEPT_LANGUAGE)
-        .and_then(|header| header.to_str().ok())
-        .map_or(Language::default(), |header| Locale::from_accept_language(header).language());
+    let language = accepted_locale(request).language();
     let policy = state.flows.policy();
     let values = context! {
         language => language.tag(),
@@ -174,6 +170,7 @@ fn render(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Language;
 
     const VIEWS: [&str; 10] = [
         "form",

@@ -1,16 +1,16 @@
-//! Client of a request: IP address and device.
+//! Client of a request: IP address, device and language.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::net::{IpAddr, SocketAddr};
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName, USER_AGENT};
+use actix_web::http::header::{ACCEPT_LANGUAGE, FORWARDED, HeaderMap, HeaderName, USER_AGENT};
 use actix_web::{FromRequest, HttpRequest, web};
 use ipnet::IpNet;
 use tracing::Span;
 
-use crate::domain::Device;
+use crate::domain::{Device, Locale};
 use crate::http::state::State;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -40,6 +40,16 @@ impl FromRequest for Client {
         }
         ready(Ok(Self(device)))
     }
+}
+
+/// Returns the locale of `Accept-Language`, for requests that name none.
+pub fn accepted_locale(request: &HttpRequest) -> Locale {
+    request
+        .headers()
+        .get(ACCEPT_LANGUAGE)
+        .and_then(|header| header.to_str().ok())
+        .map(Locale::from_accept_language)
+        .unwrap_or_default()
 }
 
 /// Returns the header in which a reverse proxy sent the client's address, if there is one.

@@ -11,7 +11,7 @@ use crate::http::request::body::{Body, Fields, Json};
 use crate::http::request::client::Client;
 use crate::http::schema::EmailAddress;
 use crate::http::state::State;
-use crate::http::v1::account::register::VerificationSent;
+use crate::http::v1::account::log_in_or_verification::VerificationSent;
 
 /// A change of the e-mail address.
 #[derive(ToSchema)]

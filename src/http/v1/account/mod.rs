@@ -4,6 +4,7 @@ pub mod change_email;
 pub mod delete_me;
 pub mod export_me;
 pub mod list_my_events;
+pub mod log_in_or_verification;
 pub mod me;
 pub mod not_me;
 pub mod register;

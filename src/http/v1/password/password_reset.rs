@@ -7,10 +7,9 @@ use utoipa::ToSchema;
 use crate::domain::Email;
 use crate::http::error::ApiError;
 use crate::http::request::body::{Body, Fields, Json};
-use crate::http::request::client::Client;
+use crate::http::request::client::{Client, accepted_locale};
 use crate::http::schema::EmailAddress;
 use crate::http::state::State;
-use crate::http::v1::account::register::accepted_locale;
 
 /// A request to reset a forgotten password.
 #[derive(ToSchema)]

@@ -1,18 +1,19 @@
 //! `POST /v1/social/{provider}/finish`
 
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa::ToSchema;
 
 use crate::domain::{Email, Fault, FlowToken, Length, Locale, PlainToken, Transport};
-use crate::flows::{self, FinishRequest, FinishedFlow, LoginContext};
+use crate::flows::{FinishRequest, FinishedFlow, LoginContext};
 use crate::http::browsers::device_cookie;
 use crate::http::error::ApiError;
 use crate::http::request::bearer::OptionalBearer;
 use crate::http::request::body::{Body, Fields, Json};
-use crate::http::request::client::Client;
+use crate::http::request::client::{Client, accepted_locale};
 use crate::http::schema::{EmailAddress, LocaleTag};
 use crate::http::state::State;
-use crate::http::v1::account::register::{Registered, VerificationSent, accepted_locale};
+use crate::http::v1::account::log_in_or_verification::respond;
 use crate::http::v1::social::finished::SocialFinished;
 
 /// Limit of a code in code points. Codes of providers are shorter.
@@ -117,25 +118,9 @@ pub async fn handle(
     let transport = finish.transport();
     state.browsers.check(&request, transport)?;
     match state.run(move |flows| flows.finish_social_flow(&finish)).await? {
-        FinishedFlow::Entered(registered) => Ok(respond(&state, transport, registered).await),
+        FinishedFlow::LogIn(outcome) => {
+            Ok(respond(&state, transport, outcome, StatusCode::OK).await)
+        }
         FinishedFlow::Linked => Ok(HttpResponse::Ok().json(SocialFinished::LINKED)),
-    }
-}
-
-/// Returns the response to a log-in that may have led to a registration.
-pub async fn respond(
-    state: &State,
-    transport: Transport,
-    registered: flows::Registered,
-) -> HttpResponse {
-    match registered {
-        flows::Registered::VerificationSent(pending) => {
-            HttpResponse::Accepted().json(Registered::from(VerificationSent::from(pending)))
-        }
-        flows::Registered::LoggedIn { log_in, registration_token } => {
-            let mut answer = HttpResponse::Ok();
-            let tokens = transport.deliver_log_in(log_in, &state.browsers, &mut answer).await;
-            answer.json(Registered::of(tokens, registration_token))
-        }
     }
 }

@@ -5,10 +5,10 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::http::v1::account::register::Registered;
+use crate::http::v1::account::log_in_or_verification::LogInOrVerification;
 
 /// The response to a flow that linked an identity. The schema is that of all results, as generated
-/// clients have one type for an operation: the others are sent as [`Registered`].
+/// clients have one type for an operation: the others are sent as [`LogInOrVerification`].
 #[derive(Serialize)]
 pub struct SocialFinished {
     status: &'static str,
@@ -21,7 +21,7 @@ impl SocialFinished {
 
 impl PartialSchema for SocialFinished {
     fn schema() -> RefOr<Schema> {
-        let mut schema = Registered::schema();
+        let mut schema = LogInOrVerification::schema();
         if let RefOr::T(Schema::Object(object)) = &mut schema {
             object.required.retain(|name| name != "expires_in");
             object.description = Some(

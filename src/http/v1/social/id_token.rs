@@ -1,5 +1,6 @@
 //! `POST /v1/social/{provider}/token`
 
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa::ToSchema;
 
@@ -7,11 +8,11 @@ use crate::domain::{Email, Locale, PlainToken, Transport};
 use crate::flows::{IdTokenRequest, LoginContext};
 use crate::http::error::ApiError;
 use crate::http::request::body::{Body, Fields, Json, MAX_BODY};
-use crate::http::request::client::Client;
+use crate::http::request::client::{Client, accepted_locale};
 use crate::http::schema::{EmailAddress, LocaleTag};
 use crate::http::state::State;
-use crate::http::v1::account::register::{Registered, accepted_locale};
-use crate::http::v1::social::finish::{bounded, respond};
+use crate::http::v1::account::log_in_or_verification::{LogInOrVerification, respond};
+use crate::http::v1::social::finish::bounded;
 
 const MAX_NONCE: usize = 255;
 
@@ -60,8 +61,8 @@ impl Body for SocialTokenRequest {
     params(("provider" = String, Path, description = "The provider's `id`.", example = "google")),
     request_body(content = SocialTokenRequest, example = json!({"id_token": "eyJhbGciOiJSUzI1NiIsImtpZCI6Ii4uLiJ9.e30.c2ln", "nonce": "n-0S6_WzA2Mj"})),
     responses(
-        (status = 200, description = "Logged in.", body = Registered),
-        (status = 202, description = "A mail is on its way; `verify-email` takes its code with the registration token.", body = Registered),
+        (status = 200, description = "Logged in.", body = LogInOrVerification),
+        (status = 202, description = "A mail is on its way; `verify-email` takes its code with the registration token.", body = LogInOrVerification),
     ),
     extensions(("x-error-codes" = json!(["one_time_token_invalid", "account_disabled", "identity_conflict", "registration_closed", "not_found", "token_too_large", "origin_rejected", "rate_limited", "provider_unavailable", "overloaded", "unavailable"])))
 )]
@@ -82,6 +83,6 @@ pub async fn handle(
         locale: body.locale.unwrap_or_else(|| accepted_locale(&request)),
         client: LoginContext { device, device_token: body.device_token },
     };
-    let registered = state.run(move |flows| flows.log_in_with_id_token(log_in)).await?;
-    Ok(respond(&state, Transport::Body, registered).await)
+    let outcome = state.run(move |flows| flows.log_in_with_id_token(log_in)).await?;
+    Ok(respond(&state, Transport::Body, outcome, StatusCode::OK).await)
 }
