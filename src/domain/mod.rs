@@ -44,7 +44,7 @@ pub use session::amr::Amr;
 pub use session::device::{Device, KnownDevice};
 pub use session::{EndReason, EndedSession, RefreshState, RefreshToken, Session, Transport};
 pub use signing_key::SealedKey;
-pub use social::flow::{FlowOutcome, FlowToken, PendingIdentity, SocialFlow};
+pub use social::flow::{FlowOutcome, FlowToken, ProviderIdentity, SocialFlow};
 pub use social::identity::{Identity, IdentityKey, LinkedIdentity};
 pub use time::{CLOCKS_DIFFER, UtcTime};
 pub use token::{PlainToken, TokenHash};

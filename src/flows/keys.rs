@@ -13,7 +13,7 @@ use crate::store::signing_keys;
 
 /// Time for which a key is published before it signs, after a rotation by an operator. A shared
 /// cache keeps the JWKS for 5 minutes, and services that check tokens keep it for 10.
-const PUBLISHED_BEFORE: Duration = Duration::from_mins(20);
+const PUBLISHED_BY_OPERATOR: Duration = Duration::from_mins(20);
 
 /// Reasons why no signing keys could be loaded at the start.
 #[derive(Debug, thiserror::Error)]
@@ -160,7 +160,7 @@ impl Flows {
     pub fn rotate_keys(&self) -> std::result::Result<Rotation, RotateError> {
         let algorithm = self.rotated_algorithm()?;
         let now = self.now();
-        let signs_from = now.after(PUBLISHED_BEFORE);
+        let signs_from = now.after(PUBLISHED_BY_OPERATOR);
         self.reload_keys()?;
         // The first key of a schedule signs before its time because there is no other. The operator
         // wants its successor.

@@ -11,7 +11,7 @@ use crate::domain::{SealedKey, UtcTime};
 
 /// Time from the publication of a scheduled key until it signs: longer than a JWKS is cached, and
 /// long enough to replace instances of a version that reads the keys at its start only.
-pub const PUBLISHED_BEFORE: Duration = Duration::from_hours(24);
+pub const PUBLISHED_BY_SCHEDULE: Duration = Duration::from_hours(24);
 
 /// The keys that sign and validate.
 pub struct KeySet {
@@ -220,12 +220,12 @@ impl KeySet {
             return self.stored_algorithm().map(|_| DueKey::first(now));
         };
         let after = newest.begins_at();
-        let earliest = now.after(PUBLISHED_BEFORE);
+        let earliest = now.after(PUBLISHED_BY_SCHEDULE);
         if self.has_come_back(newest, now) {
             return Some(DueKey { after, signs_from: earliest });
         }
         let due_at = after.after(period?);
-        let is_due = after <= now && due_at.before(PUBLISHED_BEFORE) <= now;
+        let is_due = after <= now && due_at.before(PUBLISHED_BY_SCHEDULE) <= now;
         is_due.then(|| DueKey { after, signs_from: due_at.max(earliest) })
     }
 

@@ -26,7 +26,7 @@ use crate::domain::UtcTime;
 /// A handle to the database, cheap to clone.
 #[derive(Clone)]
 pub struct Db {
-    shape: Backend,
+    backend: Backend,
     writes: WriteState,
     wake_up: WakeUp,
     wait: Duration,
@@ -99,7 +99,7 @@ impl Db {
                 .error_handler(Box::new(LogFaults))
                 .build_unchecked(manager(read_only))
         };
-        let shape = match url {
+        let backend = match url {
             DatabaseUrl::Sqlite(_) => Backend::Sqlite {
                 writer: Arc::new(Writer::start(manager(ReadOnly(false)), wake_up.clone())?),
                 readers: pool(ReadOnly(true)),
@@ -109,7 +109,7 @@ impl Db {
                 Backend::Postgres { pool: pool(ReadOnly(false)), uses: Arc::default() }
             }
         };
-        Ok(Self { shape, writes, wake_up, wait: settings.wait, waiting: Arc::default() })
+        Ok(Self { backend, writes, wake_up, wait: settings.wait, waiting: Arc::default() })
     }
 
     /// Runs `work`, which only reads, on a connection.
@@ -117,7 +117,7 @@ impl Db {
         &self,
         work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
-        match &self.shape {
+        match &self.backend {
             Backend::Sqlite { readers, .. } => work(self.connection(readers)?.conn()),
             Backend::Postgres { pool, .. } => {
                 let (mut pooled, _) =
@@ -132,7 +132,7 @@ impl Db {
         &self,
         work: impl Fn(&mut Conn) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
-        let Backend::Postgres { pool, .. } = &self.shape else { return self.read(work) };
+        let Backend::Postgres { pool, .. } = &self.backend else { return self.read(work) };
         let (mut pooled, _) = self.check_out(pool, self.wait)?;
         if pooled.limits_waits() {
             let outcome = pooled.run_alone(&work);
@@ -155,7 +155,7 @@ impl Db {
         wait: Duration,
         work: impl FnOnce(&mut Conn) -> Result<T>,
     ) -> Result<T> {
-        let Backend::Postgres { pool, .. } = &self.shape else { return self.read(work) };
+        let Backend::Postgres { pool, .. } = &self.backend else { return self.read(work) };
         let (mut pooled, _) = self.begin(pool, ReadOnly(true), Durability::Full, wait)?;
         match (pooled.finish(work), pooled.fault()) {
             (Err(Error::Unavailable(cause)), Some(Fault::Unknown)) => Err(Error::Locked(cause)),
@@ -212,7 +212,7 @@ impl Db {
     }
 
     fn pool(&self) -> &r2d2::Pool<Manager> {
-        match &self.shape {
+        match &self.backend {
             Backend::Sqlite { readers, .. } => readers,
             Backend::Postgres { pool, .. } => pool,
         }
@@ -228,7 +228,7 @@ impl Db {
     /// Makes deleted data unreadable in the files of SQLite, unless others use its log during so
     /// many attempts. Postgres does so itself when it vacuums.
     pub fn forget_deleted(&self, attempts: u32) -> Result<()> {
-        let Backend::Sqlite { writer, readers, .. } = &self.shape else { return Ok(()) };
+        let Backend::Sqlite { writer, readers, .. } = &self.backend else { return Ok(()) };
         for attempt in 1..=attempts {
             // Others write meanwhile. They wait for the rest, which is short.
             connection::copy_log(self.connection(readers)?.conn())?;

@@ -7,7 +7,7 @@ use super::challenges::{self, Row, challenge};
 use super::schema::{challenges as rows, pending_identities, social_flows};
 use super::{Conn, Result};
 use crate::domain::{
-    ChallengeId, FlowOutcome, IdentityKey, PendingIdentity, SocialFlow, TokenHash, UserId, UtcTime,
+    ChallengeId, FlowOutcome, IdentityKey, ProviderIdentity, SocialFlow, TokenHash, UserId, UtcTime,
 };
 
 #[derive(Queryable)]
@@ -103,7 +103,7 @@ pub fn finish_flow(
 pub fn insert_pending_identity(
     conn: &mut Conn,
     registration: &ChallengeId,
-    identity: &PendingIdentity,
+    identity: &ProviderIdentity,
 ) -> Result<()> {
     diesel::insert_into(pending_identities::table)
         .values((
@@ -120,7 +120,7 @@ pub fn insert_pending_identity(
 pub fn find_pending_identity(
     conn: &mut Conn,
     registration: &ChallengeId,
-) -> Result<Option<PendingIdentity>> {
+) -> Result<Option<ProviderIdentity>> {
     let found = pending_identities::table
         .find(registration.as_str())
         .select((
@@ -130,7 +130,7 @@ pub fn find_pending_identity(
         ))
         .first::<(String, String, String)>(conn)
         .optional()?;
-    Ok(found.map(|(provider, issuer, subject)| PendingIdentity {
+    Ok(found.map(|(provider, issuer, subject)| ProviderIdentity {
         provider,
         key: IdentityKey { issuer, subject },
     }))

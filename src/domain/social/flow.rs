@@ -150,9 +150,10 @@ impl SocialFlow {
     }
 }
 
-/// An identity that the account of a registration gets when its e-mail address is verified.
+/// An identity at a provider, linked to an account at once, or when the e-mail address of a
+/// registration is verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PendingIdentity {
+pub struct ProviderIdentity {
     /// The name of the provider.
     pub provider: String,
     /// Issuer and subject.

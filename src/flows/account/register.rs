@@ -142,7 +142,7 @@ impl Flows {
         let client = LoginContext { device, device_token: None };
         let sign_in = self.sign_in(Amr::password(), client, transport, FirstTokens::random(), now);
         let (user, signed_in) = self.db.write(move |conn| {
-            let user = make_account(conn, registration, mail, now)?;
+            let user = insert_unverified_account(conn, registration, mail, now)?;
             let context = EventContext::of(user.id, now).on(&sign_in.client.device);
             events::record(conn, &context, EventKind::Registered, "")?;
             let LogInOutcome::LoggedIn(signed_in) = sign_in.open(conn, &user)?;
@@ -202,7 +202,7 @@ pub(crate) fn insert_account(conn: &mut Conn, new: &NewUser, now: UtcTime) -> Re
     })
 }
 
-fn make_account(
+fn insert_unverified_account(
     conn: &mut Conn,
     mut registration: AddressVerification,
     mail: Option<Schedule>,

@@ -264,7 +264,7 @@ fn apply_verification(
                 .ok_or(Error::OneTimeTokenInvalid)?;
             name_by_address(conn, user, &registration.email, now)?
         }
-        None => make_account(conn, registration, now)?,
+        None => insert_verified_account(conn, registration, now)?,
     };
     let context = EventContext { user_id: Some(user.id), ..context };
     match account {
@@ -306,7 +306,11 @@ pub(crate) fn name_by_address(
     changes::update_user(conn, user.id, &named, now)?.ok_or(Error::OneTimeTokenInvalid)
 }
 
-fn make_account(conn: &mut Conn, registration: &AddressVerification, now: UtcTime) -> Result<User> {
+fn insert_verified_account(
+    conn: &mut Conn,
+    registration: &AddressVerification,
+    now: UtcTime,
+) -> Result<User> {
     let new = NewUser { email_verified: true, ..new_user(registration) };
     let made = match users::insert_user(conn, &new, now) {
         // If another user has taken the user name meanwhile, the verification still counts. The

@@ -4,7 +4,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::enter::{Entry, Ticket};
+use super::log_in::{IdentityLogIn, OneTimeUse};
 use crate::domain::{
     Amr, Counted, Counter, Email, FlowOutcome, FlowToken, Identity, Locale, PlainToken, SocialFlow,
     Transport, UserId,
@@ -156,8 +156,8 @@ impl Flows {
         request: &FinishRequest,
         identity: Identity,
     ) -> Result<FinishedFlow> {
-        let entry = Entry {
-            ticket: Ticket::Flow(flow.clone()),
+        let log_in = IdentityLogIn {
+            one_time_use: OneTimeUse::Flow(flow.clone()),
             provider: provider.id().to_owned(),
             provider_name: provider.display_name().to_owned(),
             typed_email: request.email.clone(),
@@ -166,8 +166,8 @@ impl Flows {
             sign_in: self.sign_in_of(flow, request)?,
         };
         match request.claims.as_ref().filter(|_| flow.links()) {
-            Some(claims) => self.link_to_user(entry, claims, identity),
-            None => self.enter(entry, identity).map(FinishedFlow::LogIn),
+            Some(claims) => self.link_to_user(log_in, claims, identity),
+            None => self.log_in_with_identity(log_in, identity).map(FinishedFlow::LogIn),
         }
     }
 

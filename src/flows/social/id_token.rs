@@ -1,6 +1,6 @@
 //! Log-in of a native app with the id token of a provider.
 
-use super::enter::{Entry, Ticket};
+use super::log_in::{IdentityLogIn, OneTimeUse};
 use crate::domain::secrets::FirstTokens;
 use crate::domain::{
     Amr, Challenge, ChallengeKind, Counted, Counter, Email, Locale, PlainToken, Transport,
@@ -61,8 +61,8 @@ impl Flows {
             expires_at,
             ..Challenge::new(ChallengeKind::SocialLogin, None, now)
         };
-        let entry = Entry {
-            ticket: Ticket::IdToken(challenge),
+        let log_in = IdentityLogIn {
+            one_time_use: OneTimeUse::IdToken(challenge),
             provider: provider.id().to_owned(),
             provider_name: provider.display_name().to_owned(),
             typed_email: request.email,
@@ -76,6 +76,6 @@ impl Flows {
                 now,
             ),
         };
-        self.enter(entry, identity)
+        self.log_in_with_identity(log_in, identity)
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::ListedIdentity;
 use crate::domain::{
-    Device, Email, EventContext, EventKind, IdentityId, LinkedIdentity, PendingIdentity, UserId,
+    Device, Email, EventContext, EventKind, IdentityId, LinkedIdentity, ProviderIdentity, UserId,
 };
 use crate::flows::audit::context_of;
 use crate::flows::notify::notices::{Notice, queue_notice};
@@ -64,7 +64,7 @@ pub(crate) fn link_identity(
     conn: &mut Conn,
     context: &EventContext,
     user: UserId,
-    identity: &PendingIdentity,
+    identity: &ProviderIdentity,
     email: Option<&Email>,
 ) -> Result<()> {
     let linked = LinkedIdentity {

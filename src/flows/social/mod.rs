@@ -2,11 +2,11 @@
 //! a provider to a session, and the identities of an account.
 
 mod callback;
-mod enter;
 mod finish;
 mod id_token;
 pub(crate) mod identities;
 mod link;
+mod log_in;
 mod start;
 
 pub use callback::ProviderResponse;

@@ -85,8 +85,8 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let durability = kind.durability(&self.shape);
-        let pool = match &self.shape {
+        let durability = kind.durability(&self.backend);
+        let pool = match &self.backend {
             Backend::Sqlite { writer, .. } => return writer.run(durability, work),
             Backend::Postgres { pool, .. } => pool,
         };
@@ -144,7 +144,7 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        match &self.shape {
+        match &self.backend {
             Backend::Sqlite { writer, .. } => writer.run(Durability::Full, work),
             Backend::Postgres { pool, .. } => {
                 let (mut pooled, _) =
@@ -175,7 +175,7 @@ impl Db {
     /// Until the caller stores a wait, others may count more uses than its limit allows. It refuses
     /// them by their numbers.
     pub fn use_counter(&self, name: &str, window_ends: UtcTime, now: UtcTime) -> Result<Counting> {
-        let Backend::Postgres { uses, .. } = &self.shape else {
+        let Backend::Postgres { uses, .. } = &self.backend else {
             let name = name.to_owned();
             let use_one = move |conn: &mut Conn| limits::use_counter(conn, &name, window_ends, now);
             return self.write_as(WriteKind::Counters, use_one);
@@ -194,12 +194,12 @@ impl Db {
 
     /// Returns whether all writes go through one thread, so that no transaction waits for another.
     pub fn has_one_writer(&self) -> bool {
-        matches!(self.shape, Backend::Sqlite { .. })
+        matches!(self.backend, Backend::Sqlite { .. })
     }
 
     /// Tries a write and rolls it back.
     pub fn try_write(&self) -> Result<()> {
-        match &self.shape {
+        match &self.backend {
             Backend::Sqlite { manager, .. } => probe::try_write(&mut manager.open()?),
             Backend::Postgres { pool, .. } => self.connection(pool)?.run_alone(probe::try_write),
         }
@@ -213,7 +213,7 @@ impl Db {
         if !is_doubtful && !self.writes.has(Obstacle::Failure) {
             return Ok(());
         }
-        let outcome = match &self.shape {
+        let outcome = match &self.backend {
             Backend::Sqlite { .. } => self.try_write(),
             Backend::Postgres { pool, .. } => {
                 let mut pooled = self.connection(pool)?;

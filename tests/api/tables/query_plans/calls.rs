@@ -5,7 +5,7 @@ use std::time::Duration;
 use hallpass::domain::{
     AddressVerification, Amr, ApiKey, ApiKeyId, Challenge, ChallengeKind, Device, Email,
     EmailChange, EndReason, EventContext, EventId, EventKind, FlowOutcome, IdentityId, IdentityKey,
-    JobId, LeaseId, LinkedIdentity, Locale, PasswordHash, PendingIdentity, Scope, SealedKey,
+    JobId, LeaseId, LinkedIdentity, Locale, PasswordHash, ProviderIdentity, Scope, SealedKey,
     Session, SessionId, SocialFlow, TokenHash, Transport, User, UserId, Username, UtcTime,
 };
 use hallpass::store::jobs::backlog::{self, Retryable};
@@ -403,7 +403,7 @@ fn call_social_flows(conn: &mut Conn, recorder: &Recorder) {
     let outcome = FlowOutcome::LoggedIn;
     assert!(call!(recorder, social_flows::finish_flow(conn, id, outcome, Some(USER))));
     let key = IdentityKey::new("https://accounts.google.com", "new-3").unwrap();
-    let pending = PendingIdentity { provider, key };
+    let pending = ProviderIdentity { provider, key };
     call!(recorder, social_flows::insert_pending_identity(conn, id, &pending));
     let found = call!(recorder, social_flows::find_pending_identity(conn, id));
     assert_eq!(found, Some(pending));
