@@ -89,7 +89,7 @@ impl DrfFlows<'_> {
             ..NewUser::named(username)
         };
         let (sender, by, now) = (by.clone(), by.user.id, self.core.now());
-        let user = self.core.db.write(move |conn| {
+        let user = self.core.write_accounts(move |conn| {
             lock_new_address(conn, &wanted)?;
             if !sender.recheck(conn)?.is_staff {
                 return Err(Error::PermissionDenied);
@@ -100,7 +100,6 @@ impl DrfFlows<'_> {
             events::record(conn, &context, EventKind::AccountCreatedByStaff, "")?;
             Ok::<_, Error>(user)
         })?;
-        self.core.learn_renewed_rights();
         tracing::info!(
             by = by.0,
             user_id = user.id.0,
@@ -121,7 +120,7 @@ impl DrfFlows<'_> {
             (by.user.id, Arc::clone(&self.core.policy), Arc::clone(&self.core.clock));
         let tokens = Arc::clone(self.core.access_tokens.settings());
         let (sender, device) = (by.clone(), device.clone());
-        let user = self.core.db.write(move |conn| {
+        let user = self.core.write_accounts(move |conn| {
             lock_new_address(conn, &fields)?;
             let before = match lock_for_staff(conn, id) {
                 Ok(user) => user,
@@ -152,7 +151,6 @@ impl DrfFlows<'_> {
         })?;
         if let Some(user) = &user {
             self.core.note_rights(user);
-            self.core.learn_renewed_rights();
             tracing::info!(
                 by = actor.0,
                 user_id = user.id.0,

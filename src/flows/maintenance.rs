@@ -52,22 +52,6 @@ impl Flows {
         self.sync_within(FIRST_LOCK_WAIT)
     }
 
-    /// Reads changed rights, so that this instance refuses the access tokens with the old rights at
-    /// once. An example is a user who lost the user name to the owner of the address. After a
-    /// failure, the next synchronization does it.
-    pub(crate) fn learn_renewed_rights(&self) {
-        let revocations = &self.access_tokens.revocations;
-        let since = revocations.unseen_since(self.now());
-        match self.db.read(|conn| rights::list_rights_changed_since(conn, since)) {
-            Ok(rights) => rights
-                .into_iter()
-                .for_each(|(user, generation)| revocations.change_rights(user, generation)),
-            Err(error) => {
-                tracing::warn!(%error, "changed rights cannot be read; the next sync reads them");
-            }
-        }
-    }
-
     fn sync_within(&self, wait: Duration) -> Result<()> {
         let now = self.now();
         let revocations = &self.access_tokens.revocations;

@@ -7,8 +7,8 @@ use super::notify::notices::{Notice, queue_notice};
 use super::{Error, Flows, Policy, Result};
 use crate::domain::secrets::FirstTokens;
 use crate::domain::{
-    Amr, CLOCKS_DIFFER, Device, EndReason, EndedSession, EventContext, EventKind, PlainToken,
-    RefreshToken, Session, SessionId, TokenHash, Transport, User, UserId, UtcTime,
+    Amr, CLOCKS_DIFFER, Device, EndReason, EventContext, EventKind, PlainToken, Session, SessionId,
+    Transport, User, UtcTime,
 };
 use crate::security::access_token::{AccessTokens, Claims, TokenSettings};
 use crate::store::outbox::MailKind;
@@ -290,14 +290,6 @@ impl Flows {
         SignIn { amr, client, transport, tokens, now, policy, access_tokens }
     }
 
-    /// Finds the session of a refresh token whose row was purged, by the successors that are kept.
-    /// For a forged token this reads several rows, so it runs outside the write transaction.
-    pub(super) fn find_by_successor(&self, token: &PlainToken) -> Result<Option<SessionId>> {
-        let later = self.secrets.later_refresh_tokens(token, RefreshToken::LANDMARK);
-        let hashes: Vec<TokenHash> = later.iter().map(PlainToken::hash).collect();
-        Ok(self.db.read(|conn| refresh_tokens::find_session_of_any(conn, &hashes))?)
-    }
-
     /// Returns the token pair for `session` and `refresh_token`.
     pub(super) fn token_pair(
         &self,
@@ -318,25 +310,6 @@ impl Flows {
             refresh_expires_in: refresh_expires_at.remaining(now),
             session_id: session.id.clone(),
         })
-    }
-
-    /// Makes this instance refuse the access tokens of sessions that were just ended. Other
-    /// instances read them from the database.
-    pub(super) fn note_ended(
-        &self,
-        user_id: UserId,
-        sessions: impl IntoIterator<Item = SessionId>,
-        reason: EndReason,
-        at: UtcTime,
-    ) {
-        let ended = |id| EndedSession { id, user_id, at, reason: Some(reason) };
-        self.access_tokens.revocations.add(sessions.into_iter().map(ended), at);
-    }
-
-    /// Makes this instance refuse the access tokens with earlier rights of `user`. Other instances
-    /// read the change from the database.
-    pub(crate) fn note_rights(&self, user: &User) {
-        self.access_tokens.revocations.change_rights(user.id, user.rights_changed_at);
     }
 
     /// Returns the tokens of a sign-in, and makes this instance refuse those of the sessions that

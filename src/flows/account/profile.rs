@@ -35,7 +35,7 @@ impl Flows {
         let (context, session) = (context_of(claims, device, now), claims.session_id());
         let tokens = Arc::clone(self.access_tokens.settings());
         let field = if changes.metadata.is_some() { "metadata" } else { "username" };
-        let user = self.db.write(move |conn| {
+        let user = self.write_accounts(move |conn| {
             let before = lock_for(conn, id, &session)?;
             let changes = applied(conn, &before, changes)?;
             let after =
@@ -44,7 +44,6 @@ impl Flows {
             record_changes(conn, &context, &before, &after)?;
             Ok::<_, Error>(after)
         })?;
-        self.learn_renewed_rights();
         tracing::info!(user_id = id.0, "profile changed by its owner");
         Ok(user)
     }

@@ -141,14 +141,13 @@ impl Flows {
     ) -> Result<LoggedIn> {
         let client = LoginContext { device, device_token: None };
         let sign_in = self.sign_in(Amr::password(), client, transport, FirstTokens::random(), now);
-        let (user, signed_in) = self.db.write(move |conn| {
+        let (user, signed_in) = self.write_accounts(move |conn| {
             let user = insert_unverified_account(conn, registration, mail, now)?;
             let context = EventContext::of(user.id, now).on(&sign_in.client.device);
             events::record(conn, &context, EventKind::Registered, "")?;
             let LogInOutcome::LoggedIn(signed_in) = sign_in.open(conn, &user)?;
             Ok::<_, Error>((user, signed_in))
         })?;
-        self.learn_renewed_rights();
         tracing::info!(user_id = user.id.0, "registered");
         self.complete(&user, signed_in, now)
     }

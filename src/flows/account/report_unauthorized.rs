@@ -27,12 +27,11 @@ impl Flows {
         let (link, device, now) = (token.hash(), device.clone(), self.now());
         let policy = Arc::clone(&self.policy);
         let answered =
-            self.db.write(move |conn| answer_notice(conn, &policy, &link, &device, now))?;
+            self.write_accounts(move |conn| answer_notice(conn, &policy, &link, &device, now))?;
         let Some((id, ended)) = answered else {
             return Ok(());
         };
         self.note_ended(id, ended, EndReason::UnauthorizedReported, now);
-        self.learn_renewed_rights();
         tracing::warn!(
             user_id = id.0,
             "unauthorized activity was reported; every session was ended"

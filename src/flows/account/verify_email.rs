@@ -118,12 +118,11 @@ impl Flows {
     ) -> Result<(User, T)> {
         let policy = Arc::clone(&self.policy);
         let context = EventContext::of(None, now).on(device);
-        let (user, outcome) = self.db.write(move |conn| {
+        let (user, outcome) = self.write_accounts(move |conn| {
             let user = complete_verification(conn, &policy, &registration, context)?;
             let outcome = work(conn, &user)?;
             Ok::<_, Error>((user, outcome))
         })?;
-        self.learn_renewed_rights();
         tracing::info!(user_id = user.id.0, "e-mail address verified");
         Ok((user, outcome))
     }

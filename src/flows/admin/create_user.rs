@@ -95,7 +95,7 @@ impl Flows {
         let is_invited = password_hash == PasswordHash::unusable();
         let (now, tokens) = (self.now(), Arc::clone(self.access_tokens.settings()));
         let (creator, policy) = (by.clone(), Arc::clone(&self.policy));
-        let created = self.db.write(move |conn| {
+        let created = self.write_accounts(move |conn| {
             challenges::lock_address(conn, &new.email)?;
             creator.recheck(conn, now)?;
             let invited = if is_invited { find_invited(conn, &new.email)? } else { None };
@@ -113,7 +113,6 @@ impl Flows {
             Ok::<_, Error>(created)
         })?;
         self.note_rights(&created.user);
-        self.learn_renewed_rights();
         let (user_id, is_new) = (created.user.id.0, created.is_new);
         tracing::info!(
             by = by.staff_id(),

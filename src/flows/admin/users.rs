@@ -81,7 +81,7 @@ impl Flows {
             (None, None) => "username",
         };
         let clock = Arc::clone(&self.clock);
-        let (user, ended) = self.db.write(move |conn| {
+        let (user, ended) = self.write_accounts(move |conn| {
             let seen = lock_for_staff(conn, id)?;
             // Tokens may have been issued while this waited for the account.
             let now = clock.now();
@@ -92,7 +92,6 @@ impl Flows {
         })?;
         self.note_ended(id, ended, EndReason::AccountDisabled, now);
         self.note_rights(&user);
-        self.learn_renewed_rights();
         tracing::info!(
             by = by.staff_id(),
             api_key = by.api_key(),

@@ -113,7 +113,7 @@ impl Flows {
         let hash = self.hasher.hash(requester(account_of(user.id), device), new)?;
         let (id, policy, secrets) = (user.id, Arc::clone(&self.policy), self.secrets.clone());
         let (context, place) = (EventContext::of(id, now).on(device), device.clone());
-        let ended = self.db.write(move |conn| {
+        let ended = self.write_accounts(move |conn| {
             let user = consume_pending(conn, &challenge, now)?.ok_or_else(refusal)?;
             let how = if challenge.kind == ChallengeKind::Invitation { "invitation" } else { "" };
             events::record(conn, &context, EventKind::PasswordReset, how)?;
@@ -134,7 +134,6 @@ impl Flows {
             ended.ok_or_else(|| Error::Internal("a locked account changed".to_owned()))
         })?;
         self.note_ended(id, ended, EndReason::PasswordReset, now);
-        self.learn_renewed_rights();
         tracing::info!(user_id = id.0, "password reset");
         Ok(())
     }

@@ -1,12 +1,15 @@
-//! The revocation list, for services that check tokens themselves.
+//! The revocation list: this instance's own revocations, and the list for services that check
+//! tokens themselves.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::UtcTime;
+use crate::domain::{EndReason, EndedSession, SessionId, User, UserId, UtcTime};
 use crate::flows::{Flows, Result};
 use crate::security::access_token::TokenError;
 use crate::security::revocations::Ended;
+use crate::store::Conn;
+use crate::store::users::rights;
 
 impl Flows {
     /// Returns the sessions and users that were revoked, or those that were revoked at or after
@@ -27,5 +30,51 @@ impl Flows {
     /// Time for which a revocation stays listed.
     pub fn revocation_window(&self) -> Duration {
         self.access_tokens.revocations.keep()
+    }
+
+    /// Makes this instance refuse the access tokens of sessions that were just ended. Other
+    /// instances read them from the database.
+    pub(in crate::flows) fn note_ended(
+        &self,
+        user_id: UserId,
+        sessions: impl IntoIterator<Item = SessionId>,
+        reason: EndReason,
+        at: UtcTime,
+    ) {
+        let ended = |id| EndedSession { id, user_id, at, reason: Some(reason) };
+        self.access_tokens.revocations.add(sessions.into_iter().map(ended), at);
+    }
+
+    /// Makes this instance refuse the access tokens with earlier rights of `user`. Other instances
+    /// read the change from the database.
+    pub(crate) fn note_rights(&self, user: &User) {
+        self.access_tokens.revocations.change_rights(user.id, user.rights_changed_at);
+    }
+
+    /// Writes like [`Db::write`](crate::store::Db::write), where the work may change the rights of
+    /// users other than the one it is about, such as a user who loses the user name to the owner of
+    /// an address (`store/users/released_names.rs`). This instance then refuses the access tokens
+    /// with the old rights at once.
+    pub(crate) fn write_accounts<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Conn) -> Result<T> + Clone + Send + 'static,
+    ) -> Result<T> {
+        let outcome = self.db.write(work)?;
+        self.learn_renewed_rights();
+        Ok(outcome)
+    }
+
+    /// Reads changed rights. After a failure, the next synchronization does it.
+    fn learn_renewed_rights(&self) {
+        let revocations = &self.access_tokens.revocations;
+        let since = revocations.unseen_since(self.now());
+        match self.db.read(|conn| rights::list_rights_changed_since(conn, since)) {
+            Ok(rights) => rights
+                .into_iter()
+                .for_each(|(user, generation)| revocations.change_rights(user, generation)),
+            Err(error) => {
+                tracing::warn!(%error, "changed rights cannot be read; the next sync reads them");
+            }
+        }
     }
 }

@@ -136,8 +136,7 @@ impl Flows {
         work: impl FnOnce(&mut Conn, &IdentityLogIn) -> Result<Outcome> + Clone + Send + 'static,
     ) -> Result<LogInOrVerification> {
         let now = log_in.sign_in.now;
-        let outcome = self.db.write(move |conn| work(conn, &log_in))?;
-        self.learn_renewed_rights();
+        let outcome = self.write_accounts(move |conn| work(conn, &log_in))?;
         match outcome {
             Outcome::Pending(pending) => {
                 tracing::info!("registration by a social log-in waits for its verification");
