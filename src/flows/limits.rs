@@ -58,7 +58,9 @@ impl Flows {
             return self.reserve_alone(&bounds, counter);
         }
         let (secrets, now) = (self.secrets.clone(), self.now());
-        self.db.write_as(WriteKind::Counters, move |conn| {
+        // Counts may be lost in a power failure. They must not wait for the disk, since all uses of a
+        // counter wait for each other.
+        self.db.write_as(WriteKind::Lazy, move |conn| {
             reserve_all(conn, &secrets, &bounds, counters, now)
         })
     }
@@ -73,7 +75,7 @@ impl Flows {
         let Some(Reached { hit, meanwhile }) = reached else { return Ok(Reserved::default()) };
         // The next uses are refused by their number too, if the wait is not stored.
         let set_wait = move |conn: &mut Conn| limits::set_wait(conn, &name, meanwhile);
-        if let Err(error) = self.db.write_as(WriteKind::CountersStatement, set_wait) {
+        if let Err(error) = self.db.write_as(WriteKind::LazyStatement, set_wait) {
             tracing::warn!(%error, "the wait of a limit is not stored");
         }
         Ok(Reserved { reached: vec![hit], ..Reserved::default() })

@@ -222,7 +222,8 @@ impl Flows {
             && !self.is_stopping()
         {
             let ordered = Instant::now();
-            let (step, may_be_more) = self.db.write_as(WriteKind::Repeatable, move |conn| {
+            // The next purge repeats a step that a power failure undid.
+            let (step, may_be_more) = self.db.write_as(WriteKind::Lazy, move |conn| {
                 let began = Instant::now();
                 while step(conn)? {
                     if began.elapsed() >= STEP {

@@ -146,7 +146,8 @@ impl<H: Handler> Worker<H> {
                 if !db.read(|conn| jobs::is_any_due(conn, &claim.due))? {
                     return Ok(Vec::new());
                 }
-                db.write_as(WriteKind::Claim, move |conn| jobs::claim_due(conn, &claim))
+                // An attempt begins with a durable write that confirms the claim.
+                db.write_as(WriteKind::Lazy, move |conn| jobs::claim_due(conn, &claim))
             })
             .await;
         match claimed {

@@ -126,11 +126,11 @@ impl Flows {
         }
         let returned: Vec<Returned> = returned.into_values().collect();
         if late.is_empty() {
-            return Ok(self.db.write_as(WriteKind::CountersStatement, move |conn| {
+            return Ok(self.db.write_as(WriteKind::LazyStatement, move |conn| {
                 limits::release(conn, &returned)
             })?);
         }
-        self.db.write_as(WriteKind::Counters, move |conn| {
+        self.db.write_as(WriteKind::Lazy, move |conn| {
             limits::release(conn, &returned)?;
             for name in &late {
                 limits::shorten_wait(conn, name, MAILBOX_LATE)?;

@@ -37,13 +37,12 @@ impl Flows {
     ) -> Result<T> {
         let Some(bounds) = self.bounds() else { return work(self.now()) };
         let (secrets, now, request) = (self.secrets.clone(), self.now(), request.clone());
-        let granted =
-            self.db.write_as(WriteKind::Counters, move |conn| {
-                match reserve_request(conn, &secrets, &bounds, &request, now)? {
-                    Decision::Granted(granted) => Ok(granted),
-                    Decision::TooLate(error) => Err(error),
-                }
-            })?;
+        let granted = self.db.write_as(WriteKind::Lazy, move |conn| {
+            match reserve_request(conn, &secrets, &bounds, &request, now)? {
+                Decision::Granted(granted) => Ok(granted),
+                Decision::TooLate(error) => Err(error),
+            }
+        })?;
         self.release_unless_done(granted.used, || work(granted.send_at))
     }
 
@@ -58,7 +57,7 @@ impl Flows {
     ) -> Result<()> {
         let Some(bounds) = self.bounds() else { return work(1) };
         let (secrets, now, request) = (self.secrets.clone(), self.now(), request.clone());
-        let decision = self.db.write_as(WriteKind::Counters, move |conn| {
+        let decision = self.db.write_as(WriteKind::Lazy, move |conn| {
             let decision = reserve_request(conn, &secrets, &bounds, &request, now)?;
             if matches!(decision, Decision::TooLate(_)) {
                 let numbers = request.of_network_daily();

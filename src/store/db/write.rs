@@ -26,22 +26,16 @@ pub enum WriteKind {
     Durable,
     /// Returns after it is on disk; one statement.
     DurableStatement,
-    /// Claims a job. Returns before it is on disk: the next durable write covers it, and an attempt
-    /// begins with one that confirms the claim.
-    Claim,
     /// A write that matters only until this process has stored the conclusion of a job. On SQLite
     /// it returns before it is on disk: the next durable write covers it, and a power failure
     /// before that ends this process too, so that the job is done from its start. Postgres may fail
     /// and leave this process running, so there it waits for the disk.
     Provisional,
-    /// A step of a purge, which the next purge repeats if a power failure undoes it. Returns before
-    /// it is on disk.
-    Repeatable,
-    /// Writes counters, which may be lost in a power failure. Returns before they are on disk, so
-    /// that on Postgres no other use of a counter waits for that.
-    Counters,
-    /// Writes counters; one statement.
-    CountersStatement,
+    /// Returns before it is on disk: a power failure may undo it. The next durable write covers it.
+    /// On Postgres no other transaction waits for the disk at the rows that it locks.
+    Lazy,
+    /// Returns before it is on disk; one statement.
+    LazyStatement,
 }
 
 impl WriteKind {
@@ -49,13 +43,14 @@ impl WriteKind {
         match (self, backend) {
             (Self::Durable | Self::DurableStatement, _)
             | (Self::Provisional, Backend::Postgres { .. }) => Durability::Full,
-            (Self::Claim | Self::Repeatable | Self::Counters | Self::CountersStatement, _)
-            | (Self::Provisional, Backend::Sqlite { .. }) => Durability::Lazy,
+            (Self::Lazy | Self::LazyStatement, _) | (Self::Provisional, Backend::Sqlite { .. }) => {
+                Durability::Lazy
+            }
         }
     }
 
     fn is_one_statement(self) -> bool {
-        matches!(self, Self::DurableStatement | Self::CountersStatement)
+        matches!(self, Self::DurableStatement | Self::LazyStatement)
     }
 }
 
@@ -172,20 +167,20 @@ impl Db {
     /// in this process are counted together: one by one, each would be a statement and wait for its
     /// turn at the row.
     ///
-    /// Until the caller stores a wait, others may count more uses than its limit allows. It refuses
-    /// them by their numbers.
+    /// A power failure may lose the last counts. Until the caller stores a wait, others may count
+    /// more uses than its limit allows. It refuses them by their numbers.
     pub fn use_counter(&self, name: &str, window_ends: UtcTime, now: UtcTime) -> Result<Counting> {
         let Backend::Postgres { uses, .. } = &self.backend else {
             let name = name.to_owned();
             let use_one = move |conn: &mut Conn| limits::use_counter(conn, &name, window_ends, now);
-            return self.write_as(WriteKind::Counters, use_one);
+            return self.write_as(WriteKind::Lazy, use_one);
         };
         uses.run(name, |callers| {
             let uses = i64::try_from(callers).unwrap_or(i64::MAX);
             let together = Uses { name: name.to_owned(), uses, window_ends };
             let count = move |conn: &mut Conn| limits::use_counters(conn, &[together], now);
             let missing = || Error::Internal("a counter has no result".to_owned());
-            let mut counted = self.write_as(WriteKind::CountersStatement, count)?;
+            let mut counted = self.write_as(WriteKind::LazyStatement, count)?;
             let counted = counted.pop().ok_or_else(missing)?;
             let nth = |n| counted.map(|used| Used { uses: used.uses - uses + n, ..used });
             Ok((1..=uses).map(nth).collect())

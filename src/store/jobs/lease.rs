@@ -143,10 +143,10 @@ pub fn renew(conn: &mut Conn, renewal: &Renewal) -> Result<bool> {
 /// elsewhere. Returns false if the job must be left alone: the database server failed and lost the
 /// claim, or another worker has claimed the job meanwhile.
 ///
-/// The claim is not on disk yet ([`WriteKind::Claim`]). The row is written, though nothing changes,
+/// The claim is not on disk yet ([`WriteKind::Lazy`]). The row is written, though nothing changes,
 /// so that the commit waits for the disk and covers the claim.
 ///
-/// [`WriteKind::Claim`]: crate::store::WriteKind::Claim
+/// [`WriteKind::Lazy`]: crate::store::WriteKind::Lazy
 pub fn confirm(conn: &mut Conn, job: &JobId, token: &LeaseId) -> Result<bool> {
     let confirmed = diesel::update(leased(job, token))
         .set(outbox::lease_until.eq(outbox::lease_until))
