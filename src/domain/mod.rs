@@ -50,7 +50,7 @@ pub use time::{CLOCKS_DIFFER, UtcTime};
 pub use token::{PlainToken, TokenHash};
 pub use user::email::Email;
 pub use user::metadata::Metadata;
-pub use user::password::{PasswordHash, PasswordPolicy, PlainPassword};
+pub use user::password::{AcceptedPassword, PasswordHash, PasswordPolicy, PlainPassword};
 pub use user::roles::Roles;
 pub use user::username::Username;
 pub use user::{EmailChange, User};

@@ -59,6 +59,17 @@ impl std::fmt::Debug for PlainPassword {
     }
 }
 
+/// A new password that [`PasswordPolicy::accept`] accepted.
+#[derive(Clone, Debug)]
+pub struct AcceptedPassword(PlainPassword);
+
+impl AcceptedPassword {
+    /// Returns the password.
+    pub fn into_plain(self) -> PlainPassword {
+        self.0
+    }
+}
+
 /// A stored hash in the modular crypt format, or a text that no password matches (empty, or
 /// beginning with `!`, as Django marks accounts without a password).
 #[derive(Clone, PartialEq, Eq)]
@@ -117,7 +128,7 @@ impl PasswordPolicy {
     }
 
     /// Parses a new password. The longest one is that of the policy.
-    pub fn parse(&self, text: &str) -> Result<PlainPassword, Fault> {
+    fn parse(&self, text: &str) -> Result<PlainPassword, Fault> {
         PlainPassword::parse(text).map_err(|fault| match fault {
             Fault::TooLong(_) => self.too_long(),
             other => other,
@@ -131,6 +142,18 @@ impl PasswordPolicy {
             n if n > self.max_length => Err(self.too_long()),
             _ => Ok(()),
         }
+    }
+
+    /// Parses a new password, and accepts it for the user with this address and user name.
+    pub fn accept(
+        &self,
+        text: &str,
+        email: Option<&Email>,
+        username: Option<&str>,
+    ) -> Result<AcceptedPassword, Fault> {
+        let password = self.parse(text)?;
+        self.check(&password, email, username)?;
+        Ok(AcceptedPassword(password))
     }
 
     /// Checks `password` for the user with this address and user name. `username` is as entered,

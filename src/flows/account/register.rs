@@ -6,15 +6,13 @@ use std::time::Duration;
 
 use crate::domain::secrets::FirstTokens;
 use crate::domain::{
-    AddressVerification, Amr, ChallengeKind, Counted, Counter, Device, Email, EmailVerification,
-    EventContext, EventKind, Locale, MailRequest, PlainPassword, PlainToken, RegistrationMode,
+    AcceptedPassword, AddressVerification, Amr, ChallengeKind, Counted, Counter, Device, Email,
+    EmailVerification, EventContext, EventKind, Locale, MailRequest, PlainToken, RegistrationMode,
     Transport, User, Username, UtcTime,
 };
 use crate::flows::account::placeholder::{make_way, refuse_reserved};
 use crate::flows::limits::requester;
-use crate::flows::{
-    Error, FieldFault, Flows, LogInOutcome, LoggedIn, LoginContext, Policy, Result,
-};
+use crate::flows::{Error, Flows, LogInOutcome, LoggedIn, LoginContext, Policy, Result};
 use crate::store::jobs::Schedule;
 use crate::store::outbox::{self, MailKind, NewMail};
 use crate::store::users::NewUser;
@@ -25,8 +23,8 @@ use crate::store::{self, Conn, Unique, challenges::verifications, events, users}
 pub struct RegisterRequest {
     /// The e-mail address.
     pub email: Email,
-    /// The chosen password, checked by the flow.
-    pub password: PlainPassword,
+    /// The chosen password, accepted for this address and user name.
+    pub password: AcceptedPassword,
     /// The user name, if it differs from the address.
     pub username: Option<Username>,
     /// The language of mail.
@@ -64,7 +62,7 @@ impl Flows {
     /// Registers a user.
     pub fn register(&self, request: RegisterRequest) -> Result<LogInOrVerification> {
         require_registration(&self.policy)?;
-        self.check_fields(&request)?;
+        require_domain(&self.policy, &request.email)?;
         if self.policy.email_verification == EmailVerification::None {
             let network = Counter::new(Counted::MailOfNetwork, request.device.wide_network());
             let create = || self.create_registration_or_user(request, self.now());
@@ -79,9 +77,10 @@ impl Flows {
         request: RegisterRequest,
         send_at: UtcTime,
     ) -> Result<LogInOrVerification> {
-        self.refuse_breached("password", &request.password)?;
+        let password = request.password.into_plain();
+        self.refuse_breached("password", &password)?;
         let requester = requester(request.email.normalised().to_owned(), &request.device);
-        let password_hash = self.hasher.hash(requester, &request.password)?;
+        let password_hash = self.hasher.hash(requester, &password)?;
         let (now, device, transport) = (self.now(), request.device, request.transport);
         let registration_token = PlainToken::random(PlainToken::REGISTRATION_PREFIX);
         let kind = match self.policy.email_verification {
@@ -116,19 +115,6 @@ impl Flows {
                 Ok(LogInOrVerification::LoggedIn { log_in, registration_token: None })
             }
         }
-    }
-
-    fn check_fields(&self, request: &RegisterRequest) -> Result<()> {
-        let name = request.username.as_ref().map(Username::as_str);
-        let (email, policy) = (&request.email, &self.policy);
-        let checks = [
-            ("email", policy.registration.check_domain(email)),
-            ("password", policy.password.check(&request.password, Some(email), name)),
-        ];
-        let faults =
-            checks.into_iter().filter_map(|(field, it)| Some(FieldFault::new(field, it.err()?)));
-        let faults: Vec<FieldFault> = faults.collect();
-        if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
     }
 
     fn log_in_at_once(

@@ -11,11 +11,8 @@ use crate::http::state::State;
 pub(super) async fn act(state: web::Data<State>, form: Form) -> View {
     let Form { token, password, device } = form;
     let policy = &state.flows.policy().password;
-    let password = policy
-        .parse(&password)
-        .and_then(|password| policy.check(&password, None, None).map(|()| password));
-    let password = match password {
-        Ok(password) => password,
+    let password = match policy.accept(&password, None, None) {
+        Ok(password) => password.into_plain(),
         Err(fault) => return refused(fault),
     };
     let proof = ResetProof::Link(token);

@@ -14,7 +14,7 @@ use futures_util::StreamExt as _;
 use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::domain::{Email, Fault, PasswordPolicy, PlainPassword};
+use crate::domain::{AcceptedPassword, Email, Fault, PasswordPolicy, PlainPassword};
 use crate::flows::FieldFault;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
@@ -162,9 +162,7 @@ impl Fields {
     ) -> Option<PlainPassword> {
         let policy = self.password_policy.clone();
         self.required(name, |text| {
-            let password = policy.parse(text)?;
-            policy.check(&password, email, None)?;
-            Ok(password)
+            policy.accept(text, email, None).map(AcceptedPassword::into_plain)
         })
     }
 

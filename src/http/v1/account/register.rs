@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa::ToSchema;
 
-use crate::domain::{Email, Locale, PlainPassword, Transport, Username};
+use crate::domain::{AcceptedPassword, Email, Locale, Transport, Username};
 use crate::flows;
 use crate::http::error::ApiError;
 use crate::http::request::body::{Body, Fields, Json};
@@ -22,7 +22,7 @@ pub struct RegisterRequest {
     email: Email,
     /// The password.
     #[schema(value_type = NewPassword)]
-    password: PlainPassword,
+    password: AcceptedPassword,
     /// The user name. Not given: the e-mail address.
     #[schema(value_type = Option<ChosenUsername>)]
     username: Option<Username>,
@@ -42,9 +42,7 @@ impl Body for RegisterRequest {
         let username = username.flatten();
         let policy = fields.password_policy.clone();
         let password = fields.required("password", |text| {
-            let password = policy.parse(text)?;
-            policy.check(&password, email.as_ref(), username.as_ref().map(Username::as_str))?;
-            Ok(password)
+            policy.accept(text, email.as_ref(), username.as_ref().map(Username::as_str))
         });
         let locale = fields.optional("locale", Locale::parse);
         let use_cookie = fields.flag("use_cookie");
