@@ -136,10 +136,14 @@ pub fn start_periodic_work(
     // The start has just read everything: the first requests need not share the cores with that.
     let first_after = timing.sync_period;
     let sync = Periodic { first_after, ..Periodic::at_once(timing.sync_period, Flows::sync) };
+    let purge = Periodic {
+        first_after: timing.first_purge,
+        ..Periodic::at_once(PURGE_PERIOD, Flows::purge)
+    };
     let all = [
         sync,
         Periodic::at_once(timing.keys_period, Flows::rotate_keys_if_due),
-        Periodic::at_once(PURGE_PERIOD, Flows::purge),
+        purge,
         Periodic::at_once(CLOCK_PERIOD, Flows::check_clock),
         Periodic::at_once(PROBE_PERIOD, Flows::probe_writes),
         Periodic::at_once(timing.sync_period, Flows::release_unreleased),

@@ -100,6 +100,8 @@ pub struct Timing {
     pub sync_period: Duration,
     /// Interval of the checks whether a new signing key is due. They need no database.
     pub keys_period: Duration,
+    /// Time from the start to the first purge of expired rows.
+    pub first_purge: Duration,
     /// Time-out of a request for a connection to the database and, on Postgres, for a lock.
     pub database_wait: Duration,
     /// Time-out of a request for its answer.
@@ -117,6 +119,7 @@ impl Default for Timing {
         Self {
             sync_period: Duration::from_millis(500),
             keys_period: SECOND,
+            first_purge: Duration::ZERO,
             database_wait: 3 * SECOND,
             answer_limit: 15 * SECOND,
             refusal_pause: Duration::from_millis(200),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::handler::{Handler, Progress, Stage};
 use super::lanes::{LaneGuard, SharedLanes, SlowLanes};
@@ -55,7 +55,7 @@ impl<H: Handler> Worker<H> {
         let mut enqueued = self.db.enqueued();
         let lanes = SharedLanes::new(self.handler.capacity());
         let mut claims = 0;
-        let mut polls = tokio::time::interval(POLL);
+        let mut polls = interval_at(Instant::now() + POLL, POLL);
         polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tokio::pin!(stop);
         loop {

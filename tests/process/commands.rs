@@ -1,6 +1,6 @@
 //! The commands beside `serve`.
 
-use crate::both::on_both;
+use crate::both::on_both_without_tables;
 use crate::postgres::free_port;
 use crate::service::Setup;
 
@@ -46,7 +46,7 @@ fn the_password_of_a_superuser_can_come_from_standard_input() {
     assert!(empty.stderr.contains("password"), "{}", empty.stderr);
 }
 
-on_both! {
+on_both_without_tables! {
     fn migrate_brings_a_database_up_to_date_and_then_has_nothing_to_do(setup) {
         let first = setup.run(&["migrate"]);
         assert!(first.success, "{}", first.stderr);

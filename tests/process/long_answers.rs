@@ -95,7 +95,8 @@ on_both! {
 
 on_both! {
     fn a_long_revocation_list_is_held_once_for_all_clients(setup) {
-        let service = with_revocations(&with_admin(setup));
+        let setup = with_admin(setup);
+        let service = with_revocations(&setup);
         let (whole, beginning) = ("/v1/revocations", "/v1/revocations?since=0");
         read_at_once(&service, &[whole], "");
         let paths = [&[whole; 8][..], &[beginning; 8]].concat();
@@ -105,7 +106,8 @@ on_both! {
     }
 
     fn a_log_out_does_not_copy_a_long_revocation_list(setup) {
-        let service = with_revocations(&with_admin(setup));
+        let setup = with_admin(setup);
+        let service = with_revocations(&setup);
         // As many at a time as there are log-outs, which need the same threads and connections.
         let sessions: Vec<[String; 4]> = at_once(8, |_| {
             let api = service.api();

@@ -55,7 +55,7 @@ fn two_instances_send_each_mail_once() {
 
 #[test]
 fn a_log_out_is_seen_by_the_other_instance_within_a_second() {
-    let Some(setup) = Setup::on_postgres() else { return };
+    let Some(setup) = Setup::with_tables_on_postgres() else { return };
     let admin = ["create-superuser", "--username", "admin", "--password", "plum tree at dusk"];
     assert!(setup.run(&admin).success);
     let services = [setup.start(), setup.start()];

@@ -6,15 +6,15 @@
 //! the test ends early, as `missing.rs` says; likewise with `HALLPASS_TEST=sqlite`, for a quick
 //! look. Tests that stop or restart a server, or speak TLS to it, need the programs in any case.
 //!
-//! Most tests begin with the tables of this version. [`Migrated`] copies them from a template, each
-//! into a database of its own: with all tests in one database, the catalogs would grow to hundreds
-//! of thousands of rows, and each start of a service reads them.
+//! Most tests begin with the tables of this version, [`Migrated`].
 //!
 //! A private cluster lives exactly as long as the test process: a watchdog holds the other end of a
 //! pipe, and when that closes (normal end, panic or `kill -9` alike) it stops the server and
 //! removes the folder.
 #![allow(dead_code, reason = "every test binary uses a part of this file")]
 #![allow(clippy::expect_used, reason = "a test without its server cannot go on")]
+
+mod migrated;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -26,8 +26,8 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use diesel::{Connection, PgConnection, connection::SimpleConnection};
-use hallpass::store::{self, DatabaseUrl};
 
+pub use self::migrated::Migrated;
 use crate::missing::needs;
 use crate::scratch;
 
@@ -38,62 +38,10 @@ fn is_left_out() -> bool {
     std::env::var_os("HALLPASS_TEST").is_some_and(|value| value == "sqlite")
 }
 
-/// Way in which a database is copied.
-const COPY_FILES: &str = "STRATEGY FILE_COPY";
-
 /// Returns the URL of an empty schema on the shared server, or `None` (reported as skipped) without
 /// Postgres.
 pub fn fresh_schema() -> Option<String> {
     needs(SERVER_PROGRAMS, shared_server()).map(schema_on)
-}
-
-/// Tables of this version without rows, on the shared server.
-pub struct Migrated {
-    /// The URL of the database or, on an outside server, of the schema.
-    pub url: String,
-    /// The database to drop at the end, on a private server.
-    database: Option<String>,
-}
-
-impl Migrated {
-    /// Creates the tables; `None` as with [`fresh_schema`].
-    pub fn create() -> Option<Self> {
-        static TEMPLATE: OnceLock<(String, &str)> = OnceLock::new();
-        let server = needs(SERVER_PROGRAMS, shared_server())?;
-        let Some(parent) = server.strip_suffix("/postgres").filter(|_| !is_outside()) else {
-            let url = schema_on(server);
-            store::migrate(&DatabaseUrl::parse(&url).expect("a URL")).expect("migrate the schema");
-            return Some(Self { url, database: None });
-        };
-        let (template, strategy) = TEMPLATE.get_or_init(|| {
-            let name = fresh_name();
-            let create = format!("CREATE DATABASE {name}");
-            // Half as expensive as a copy by way of the log. Postgres 14 has no other, and no word
-            // for it.
-            let copies_files = try_on(server, &format!("{create} {COPY_FILES}")).is_ok();
-            if !copies_files {
-                execute_on(server, &create);
-            }
-            let url = DatabaseUrl::parse(&format!("{parent}/{name}")).expect("a URL");
-            store::migrate(&url).expect("migrate the template");
-            (name, if copies_files { COPY_FILES } else { "" })
-        });
-        let name = fresh_name();
-        execute_on_shared(
-            server,
-            &format!("CREATE DATABASE {name} TEMPLATE {template} {strategy}"),
-        );
-        Some(Self { url: format!("{parent}/{name}"), database: Some(name) })
-    }
-}
-
-impl Drop for Migrated {
-    fn drop(&mut self) {
-        if let (Some(name), Some(server)) = (&self.database, shared_server()) {
-            // A service of a test that failed may still be connected.
-            execute_on_shared(server, &format!("DROP DATABASE {name} WITH (FORCE)"));
-        }
-    }
 }
 
 /// Creates a schema on this server and returns its URL.
@@ -112,7 +60,7 @@ fn fresh_name() -> String {
     format!("hallpass_test_{number}_{}", &run[..12])
 }
 
-/// Executes a statement on the shared server. Each test has two: they share connections.
+/// Executes a statement on the shared server. Tests share the connections for that.
 fn execute_on_shared(server: &str, sql: &str) {
     static IDLE: Mutex<Vec<PgConnection>> = Mutex::new(Vec::new());
     let idle = || IDLE.lock().unwrap_or_else(PoisonError::into_inner);

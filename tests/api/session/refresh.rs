@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use hallpass::config::{Config, Timing};
+
 use crate::support::{DAY, HOUR, PASSWORD, SECOND, on_both, shortly_before};
 
 const MINA: &str = "mina@example.com";
@@ -163,7 +165,9 @@ on_both! {
         world.advance(30 * DAY);
         drop(app);
         // A new instance forgets at its start.
-        let app = world.app();
+        let config = world.config(&[]);
+        let timing = Timing { first_purge: Duration::ZERO, ..config.timing };
+        let app = world.app_of(Config { timing, ..config });
         let code = crate::support::wait_for("the purge", || {
             Some(app.refresh(&tokens.refresh).code()).filter(|it| it != "refresh_token_expired")
         });

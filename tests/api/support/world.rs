@@ -23,11 +23,13 @@ use crate::scratch;
 pub const BEGINNING: i64 = 1_800_000_000;
 
 /// The period of the keys is shorter than in service, so that tests do not wait for it. That of the
-/// sync is the same: a sync costs as much as a request, and each service of each test has them. The
-/// time-outs are longer, since a busy machine is not a fault here.
+/// sync is the same: a sync costs as much as a request, and each service of each test has them. No
+/// test here waits for a purge, which costs as much as several requests: they call
+/// [`World::purge`]. The time-outs are longer, since a busy machine is not a fault here.
 const TIMING: Timing = Timing {
     sync_period: Duration::from_millis(500),
     keys_period: Duration::from_millis(100),
+    first_purge: Duration::from_hours(1),
     database_wait: Duration::from_secs(60),
     answer_limit: Duration::from_secs(60),
     refusal_pause: Duration::ZERO,

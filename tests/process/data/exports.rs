@@ -83,7 +83,8 @@ on_both! {
         // In memory they would take 32 MB.
         const EVENTS: usize = 30_000;
         // SQLite keeps 2 MB of the file for each connection.
-        let (service, tokens) = with_events(&setup.with("HALLPASS_DATABASE_POOL", "2"), EVENTS);
+        let setup = setup.with("HALLPASS_DATABASE_POOL", "2");
+        let (service, tokens) = with_events(&setup, EVENTS);
         let token = tokens["access_token"].as_str().unwrap();
         let api = service.api();
         assert_eq!(api.send("GET", "/v1/me", token, &Value::Null).status, 200);
@@ -109,7 +110,8 @@ on_both! {
     }
 
     fn clients_that_do_not_read_hold_no_database_connection(setup) {
-        let (service, tokens) = with_events(&setup.with("HALLPASS_DATABASE_POOL", "2"), 30_000);
+        let setup = setup.with("HALLPASS_DATABASE_POOL", "2");
+        let (service, tokens) = with_events(&setup, 30_000);
         let stalled: Vec<TcpStream> = (0..6).map(|_| begun(&service, &tokens)).collect();
         let token = tokens["access_token"].as_str().unwrap();
         for _ in 0..5 {

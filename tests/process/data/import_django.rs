@@ -62,7 +62,7 @@ impl Target {
     }
 
     pub fn on_postgres() -> Option<Self> {
-        Setup::on_postgres().map(Self::from)
+        Setup::with_tables_on_postgres().map(Self::from)
     }
 
     /// A site on the same kind of database.

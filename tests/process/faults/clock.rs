@@ -148,7 +148,7 @@ on_both! {
 
 #[test]
 fn a_clock_that_differs_from_that_of_the_database_is_logged() {
-    let Some(setup) = Setup::on_postgres() else { return };
+    let Some(setup) = Setup::with_tables_on_postgres() else { return };
     let Some((setup, clock)) = Clock::of(setup) else { return };
     let told = "the clocks of the database and this machine differ";
     for offset in ["+10", "-10"] {

@@ -86,7 +86,7 @@ fn kill_9_loses_no_acknowledged_registration_on_sqlite_with_a_mail_folder() {
 
 #[test]
 fn kill_9_loses_no_acknowledged_registration_on_postgres_with_smtp() {
-    let Some(setup) = Setup::on_postgres() else { return };
+    let Some(setup) = Setup::with_tables_on_postgres() else { return };
     let Some((setup, mailbox)) = Mailbox::server(setup, Mode::PLAIN) else { return };
     no_acknowledged_registration_is_lost(&setup, &mailbox);
 }

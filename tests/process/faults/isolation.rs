@@ -58,7 +58,7 @@ const NO_CONFLICTS: &str =
 
 #[test]
 fn a_conflict_is_tried_again_and_an_attempt_that_fails_for_it_does_not_count() {
-    let Some(setup) = Setup::on_postgres() else { return };
+    let Some(setup) = Setup::with_tables_on_postgres() else { return };
     let setup = setup.with("HALLPASS_LIMITS", "on");
     let url = setup.database_url();
     let service = setup.start();

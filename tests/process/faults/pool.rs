@@ -55,7 +55,7 @@ fn wait_until_served(api: &Api) {
 
 #[test]
 fn a_pool_whose_only_connection_waits_costs_503_and_nothing_else() {
-    let Some(setup) = Setup::on_postgres() else { return };
+    let Some(setup) = Setup::with_tables_on_postgres() else { return };
     let setup = setup.with("HALLPASS_DATABASE_POOL", "1");
     let (service, token) = with_mina(&setup);
     let api = service.api();
@@ -81,7 +81,7 @@ fn a_pool_whose_only_connection_waits_costs_503_and_nothing_else() {
 
 #[test]
 fn a_locked_table_costs_three_seconds_and_nothing_else() {
-    let Some(setup) = Setup::on_postgres() else { return };
+    let Some(setup) = Setup::with_tables_on_postgres() else { return };
     each_locked_table_costs_three_seconds(&setup.database_url(), setup);
 }
 
@@ -154,7 +154,7 @@ fn outcome(mut stream: TcpStream) -> String {
 #[test]
 fn beyond_the_queue_every_request_is_refused_at_once() {
     allow_many_connections();
-    let Some(setup) = Setup::on_postgres() else { return };
+    let Some(setup) = Setup::with_tables_on_postgres() else { return };
     let setup = setup.with("HALLPASS_DATABASE_POOL", "1");
     let (service, token) = with_mina(&setup);
     let api = service.api();

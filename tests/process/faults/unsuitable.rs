@@ -8,7 +8,7 @@ use diesel::connection::SimpleConnection as _;
 use diesel::{Connection as _, PgConnection};
 
 use super::versions::{database, migrate_by_hand, migrations};
-use crate::both::on_both;
+use crate::both::on_both_without_tables;
 use crate::postgres::Cluster;
 use crate::service::Setup;
 use crate::sql::change_postgres;
@@ -44,7 +44,7 @@ fn a_database_in_another_encoding_than_utf8() {
     }
 }
 
-on_both! {
+on_both_without_tables! {
     fn a_database_with_tables_of_another_program(setup) {
         let database = database(&setup);
         database.execute("CREATE TABLE users (id BIGINT); CREATE TABLE other (id BIGINT)");

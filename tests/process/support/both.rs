@@ -1,8 +1,20 @@
 //! Tests on both databases.
 
-/// Makes two tests of one function: on SQLite and on Postgres.
+/// Makes two tests of one function: on an SQLite file that does not exist yet, and on a Postgres
+/// with the tables of this version.
 macro_rules! on_both {
-    ($($(#[$meta:meta])* fn $name:ident($setup:ident) $story:block)*) => {$(
+    ($($stories:tt)*) => { crate::both::on_both_of! { with_tables_on_postgres $($stories)* } };
+}
+pub(crate) use on_both;
+
+/// The same with an empty Postgres.
+macro_rules! on_both_without_tables {
+    ($($stories:tt)*) => { crate::both::on_both_of! { on_postgres $($stories)* } };
+}
+pub(crate) use on_both_without_tables;
+
+macro_rules! on_both_of {
+    ($postgres:ident $($(#[$meta:meta])* fn $name:ident($setup:ident) $story:block)*) => {$(
         mod $name {
             #[allow(unused_imports, reason = "not every story needs everything")]
             use super::*;
@@ -17,11 +29,11 @@ macro_rules! on_both {
 
             #[test]
             fn postgres() {
-                if let Some(setup) = crate::service::Setup::on_postgres() {
+                if let Some(setup) = crate::service::Setup::$postgres() {
                     story(setup);
                 }
             }
         }
     )*};
 }
-pub(crate) use on_both;
+pub(crate) use on_both_of;

@@ -1,6 +1,6 @@
 //! Series: adjacent keys, alphabets and numbers, well-known phrases, dates and repetitions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use unicode_normalization::UnicodeNormalization as _;
@@ -77,6 +77,17 @@ static SERIES: LazyLock<Vec<Vec<char>>> = LazyLock::new(|| {
         "ضصثقفغعهخحجد",
     ];
     rows.iter().map(|row| row.nfkc().collect()).collect()
+});
+
+/// Those of [`SERIES`] that contain a character.
+static SERIES_WITH: LazyLock<HashMap<char, Vec<&[char]>>> = LazyLock::new(|| {
+    let mut with: HashMap<char, Vec<&[char]>> = HashMap::new();
+    for row in &*SERIES {
+        for character in row.iter().copied().collect::<HashSet<char>>() {
+            with.entry(character).or_default().push(row);
+        }
+    }
+    with
 });
 
 /// Digits, numbers, calendars and well-known phrases, without separators.
@@ -208,7 +219,7 @@ pub(super) fn count_outside_series(text: &[char]) -> usize {
 /// Returns the length of the longest series at the start of `text`. Each of its characters may be
 /// repeated.
 pub(super) fn longest_run(text: &[char]) -> usize {
-    let along = |row: &Vec<char>| {
+    let along = |row: &&[char]| {
         let next = |from: char, step: usize| {
             let place = row.iter().position(|it| *it == from)?;
             Some(row[(place + step) % row.len()])
@@ -219,7 +230,8 @@ pub(super) fn longest_run(text: &[char]) -> usize {
     let by_code = |step: i32| run_length(text, |from| char_plus(from, step));
     let codes = [-2, -1, 1, 2].into_iter().map(by_code);
     let others = [date_length(text), recited_length(text)];
-    SERIES.iter().map(along).chain(codes).chain(others).max().unwrap_or(0)
+    let series = text.first().and_then(|first| SERIES_WITH.get(first));
+    series.into_iter().flatten().map(along).chain(codes).chain(others).max().unwrap_or(0)
 }
 
 fn run_length(text: &[char], next: impl Fn(char) -> Option<char>) -> usize {
