@@ -22,8 +22,8 @@ use hallpass::store::users::search::{self, UserFilter};
 use hallpass::store::users::{self, NewUser, deletion, rights};
 use hallpass::store::{
     Conn, api_keys, challenges, challenges::registrations, events, identities, import, limits,
-    outbox, sessions, sessions::candidate, sessions::known_devices, sessions::opening,
-    sessions::refresh, signing_keys, social_flows, users::erasures,
+    outbox, sessions, sessions::candidate, sessions::ended, sessions::known_devices,
+    sessions::opening, sessions::refresh, signing_keys, social_flows, users::erasures,
 };
 
 use super::Recorder;
@@ -175,7 +175,7 @@ fn call_sessions(conn: &mut Conn, recorder: &Recorder) {
     let ended = call!(recorder, sessions::end_oldest_sessions(conn, USER, 0, NOW));
     assert!(!ended.is_empty());
     call!(recorder, sessions::end_all_sessions(conn, UserId(8), Some(&session.id), reason, NOW));
-    call!(recorder, sessions::list_ended_since(conn, NOW));
+    call!(recorder, ended::list_since(conn, NOW));
     while call!(recorder, sessions::erase_devices(conn, USER, 2)) {}
 }
 
