@@ -13,10 +13,10 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::filter::FilterExt as _;
-use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::{EnvFilter, Registry, fmt};
 
 pub use self::process::{ProcessUse, process_use};
 pub use self::sampling::REFUSALS;
@@ -99,8 +99,7 @@ pub fn left_out_lines() -> u64 {
 
 /// Logs to standard error from now on. What waits is written when the guard is dropped.
 pub fn init(config: &Config) -> WorkerGuard {
-    // The filter was checked with the other settings.
-    let filter = EnvFilter::try_new(format!("{QUIET},{},{SILENT}", config.log)).unwrap_or_default();
+    let filter = filter_of(&format!("{QUIET},{},{SILENT}", config.log));
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
         .buffered_lines_limit(WAITING_LINES)
@@ -118,9 +117,18 @@ pub fn init(config: &Config) -> WorkerGuard {
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
     };
     let sampling: &'static Sampling = &SAMPLING;
-    tracing_subscriber::registry().with(lines.with_filter(filter.and(sampling))).init();
+    tracing_subscriber::registry().with(filter).with(lines).with(sampling).init();
     log_panics();
     guard
+}
+
+/// Returns the filter of these directives, which were checked with the other settings. Only one
+/// that names spans follows the span of each request, behind locks that all threads share.
+fn filter_of(directives: &str) -> Box<dyn Layer<Registry> + Send + Sync> {
+    match directives.parse::<Targets>() {
+        Ok(targets) if !directives.contains('[') => targets.boxed(),
+        _ => EnvFilter::try_new(directives).unwrap_or_default().boxed(),
+    }
 }
 
 /// Starts to report the lines that are missing in the log.

@@ -60,7 +60,7 @@ impl Flows {
             Err(error @ store::Error::Unavailable(_)) => return Err(error.into()),
             keys => keys.map(|keys| self.install_keys(&keys)),
         };
-        let ended = self.look(wait, |conn| sessions::list_ended_since(conn, since));
+        let ended = self.look(wait, |conn| sessions::ended::list_since(conn, since));
         let rights = self.look(wait, |conn| rights::list_rights_changed_since(conn, since));
         // The revocation list is current only with both.
         match (ended, rights) {

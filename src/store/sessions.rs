@@ -1,6 +1,7 @@
 //! Sessions.
 
 pub mod candidate;
+pub mod ended;
 pub mod known_devices;
 pub mod opening;
 pub mod refresh;
@@ -14,8 +15,7 @@ use super::schema::{refresh_tokens as tokens_table, sessions};
 use super::users::rights;
 use super::{Conn, Page, Result, page};
 use crate::domain::{
-    Amr, CLOCKS_DIFFER, Device, EndReason, EndedSession, Session, SessionId, Transport, UserId,
-    UtcTime,
+    Amr, CLOCKS_DIFFER, Device, EndReason, Session, SessionId, Transport, UserId, UtcTime,
 };
 
 #[derive(Queryable)]
@@ -183,25 +183,6 @@ pub fn erase_devices(conn: &mut Conn, user: UserId, limit: i64) -> Result<bool> 
             .execute(conn)?;
     }
     Ok(page::may_be_more(&told, limit))
-}
-
-/// Lists the sessions that were ended since `since`.
-pub fn list_ended_since(conn: &mut Conn, since: UtcTime) -> Result<Vec<EndedSession>> {
-    let rows: Vec<(String, i64, Option<i64>, Option<String>)> = sessions::table
-        .filter(sessions::ended_at.ge(since.micros()))
-        .select((sessions::id, sessions::user_id, sessions::ended_at, sessions::end_reason))
-        .load(conn)?;
-    Ok(rows
-        .into_iter()
-        .filter_map(|(id, user_id, at, reason)| {
-            Some(EndedSession {
-                id: SessionId(id),
-                user_id: UserId(user_id),
-                at: UtcTime::from_micros(at?),
-                reason: reason.as_deref().and_then(EndReason::from_name),
-            })
-        })
-        .collect())
 }
 
 /// Removes up to `limit` sessions that were over before `forget_before`, or up to `limit` of their

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use tracing::callsite::Identifier;
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Metadata};
-use tracing_subscriber::layer::{Context, Filter};
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::layer::{Context, Layer};
 
 /// The target of lines that clients can cause at no cost.
 pub const REFUSALS: &str = "hallpass::refusals";
@@ -127,12 +127,8 @@ impl Sampling {
     }
 }
 
-impl<S> Filter<S> for &'static Sampling {
-    fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        true
-    }
-
-    fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
+impl<S: Subscriber> Layer<S> for &'static Sampling {
+    fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
         Topic::of(event).is_none_or(|topic| self.may_write(metadata, topic, Instant::now()))
     }

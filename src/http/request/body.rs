@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::Method;
-use actix_web::http::header::CONTENT_LENGTH;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
 use futures_util::StreamExt as _;
 use serde_json::{Map, Value};
@@ -218,8 +218,8 @@ impl<T: Body> FromRequest for Json<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let is_json = is_json(request);
         let may_be_empty = request.method() == Method::DELETE;
-        let state = request.app_data::<web::Data<State>>().cloned();
         let body = collect_small(request, payload);
+        let request = request.clone();
         Box::pin(async move {
             if !is_json && !may_be_empty {
                 return Err(Code::UnsupportedMediaType.into());
@@ -235,7 +235,7 @@ impl<T: Body> FromRequest for Json<T> {
             } else {
                 return Err(Code::UnsupportedMediaType.into());
             };
-            let mut fields = Fields::new(object, Vec::new(), state.as_ref());
+            let mut fields = Fields::new(object, Vec::new(), request.app_data());
             let read = T::read(&mut fields);
             fields.finish(read).map(Json)
         })
@@ -274,12 +274,15 @@ fn is_json(request: &HttpRequest) -> bool {
     let fits = |kind: &str| {
         kind == "application/json" || (is_patch && kind == "application/merge-patch+json")
     };
-    let is_json = matches!(
-        request.mime_type(),
-        Ok(Some(mime)) if fits(mime.essence_str())
-            && mime.get_param("charset").is_none_or(|charset| charset.as_str().eq_ignore_ascii_case("utf-8"))
-    );
-    is_json && !request.headers().contains_key("content-encoding")
+    let content_type = request.headers().get(CONTENT_TYPE);
+    // What most clients send needs no parser.
+    let is_json = content_type.is_some_and(|it| it == "application/json")
+        || matches!(
+            request.mime_type(),
+            Ok(Some(mime)) if fits(mime.essence_str())
+                && mime.get_param("charset").is_none_or(|charset| charset.as_str().eq_ignore_ascii_case("utf-8"))
+        );
+    is_json && !request.headers().contains_key(CONTENT_ENCODING)
 }
 
 /// A received body.

@@ -204,7 +204,7 @@ impl Surroundings {
     fn with(ids: RequestIds, https: Https) -> Self {
         let span = tracing::info_span!(
             "request",
-            request_id = ids.request_id,
+            request_id = %ids.request_id,
             trace_id = ids.trace_id,
             // Recorded once a handler asks for the client.
             network = tracing::field::Empty

@@ -2,9 +2,10 @@
 //! send the id, and the trace of the request (W3C Trace Context).
 
 use std::future::Future;
+use std::hash::{BuildHasher as _, RandomState};
 
 use actix_web::http::header::{HeaderMap, HeaderName};
-use uuid::Uuid;
+use uuid::Builder;
 
 /// The header of the id.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -27,9 +28,12 @@ pub struct RequestIds {
 }
 
 impl RequestIds {
-    /// Returns a new id without a trace.
+    /// Returns a new id without a trace, a `UUIDv4`. An id is no secret: hashes under new random
+    /// keys serve, and need no system call.
     pub fn random() -> Self {
-        Self { request_id: Uuid::new_v4().to_string(), trace_id: None }
+        let [high, low] = [0, 1].map(|half| u128::from(RandomState::new().hash_one(half)));
+        let id = Builder::from_random_bytes((high << 64 | low).to_be_bytes());
+        Self { request_id: id.into_uuid().to_string(), trace_id: None }
     }
 
     /// Parses the ids that a trusted proxy sent. Malformed or repeated ones are ignored.
@@ -94,7 +98,22 @@ pub fn scope_sync<T>(ids: RequestIds, work: impl FnOnce() -> T) -> T {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
+    use uuid::Uuid;
+
     use super::*;
+
+    #[test]
+    fn random_ids_of_all_threads_differ() {
+        let many = || (0..10_000).map(|_| RequestIds::random().request_id).collect::<Vec<_>>();
+        let threads = [(); 4].map(|()| std::thread::spawn(many));
+        let ids: Vec<String> = threads.into_iter().flat_map(|it| it.join().unwrap()).collect();
+        let different: HashSet<&String> = ids.iter().collect();
+        assert_eq!(different.len(), 40_000);
+        let is_version_4 = |id: &String| Uuid::parse_str(id).unwrap().get_version_num() == 4;
+        assert!(ids.iter().all(is_version_4));
+    }
 
     #[test]
     fn a_traceparent_is_whole_or_ignored() {

@@ -91,7 +91,7 @@ const EXCEPTIONS: [Exception; 31] = [
         reason: "takes the last row in the order of the index",
     },
     Exception {
-        function: "sessions::list_ended_since",
+        function: "ended::list_since",
         step: "sessions_ended_at",
         reason: "the list of revocations holds what ended within the lifetime of an access token",
     },

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use actix_web::http::header::AUTHORIZATION;
+use actix_web::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
@@ -23,6 +23,12 @@ pub const PATH: &str = "/v1/forward-auth";
 pub fn is_asked_at(path: &str) -> bool {
     path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
+
+const X_AUTH_USER_ID: HeaderName = HeaderName::from_static("x-auth-user-id");
+const X_AUTH_USERNAME: HeaderName = HeaderName::from_static("x-auth-username");
+const X_AUTH_EMAIL: HeaderName = HeaderName::from_static("x-auth-email");
+const X_AUTH_ROLES: HeaderName = HeaderName::from_static("x-auth-roles");
+const X_AUTH_STAFF: HeaderName = HeaderName::from_static("x-auth-staff");
 
 /// Characters that a header cannot carry safely, and the escape character itself.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
@@ -52,12 +58,13 @@ pub async fn handle(
     let token = holder(&state, &request)?;
     let claims = &token.claims;
     let shown = |text: &str| utf8_percent_encode(text, ESCAPED).to_string();
+    let is_staff = HeaderValue::from_static(if claims.is_staff { "true" } else { "false" });
     Ok(HttpResponse::Ok()
-        .insert_header(("X-Auth-User-Id", claims.user_id))
-        .insert_header(("X-Auth-Username", shown(&username(claims))))
-        .insert_header(("X-Auth-Email", shown(&claims.email)))
-        .insert_header(("X-Auth-Roles", claims.roles.join(",")))
-        .insert_header(("X-Auth-Staff", claims.is_staff.to_string()))
+        .insert_header((X_AUTH_USER_ID, claims.user_id))
+        .insert_header((X_AUTH_USERNAME, shown(&username(claims))))
+        .insert_header((X_AUTH_EMAIL, shown(&claims.email)))
+        .insert_header((X_AUTH_ROLES, claims.roles.join(",")))
+        .insert_header((X_AUTH_STAFF, is_staff))
         .finish())
 }
 

@@ -1,6 +1,6 @@
 //! `POST /v1/token-verify`
 
-use actix_web::http::header::ContentType;
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -62,7 +62,8 @@ pub async fn handle(
 ) -> Result<HttpResponse, ApiError> {
     let verified = state.flows.verify_token(&token)?;
     let answer = active_token(&token, &verified.claims_json);
-    Ok(HttpResponse::Ok().insert_header(ContentType::json()).body(answer))
+    let json = HeaderValue::from_static("application/json");
+    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, json)).body(answer))
 }
 
 /// Returns the JSON of an [`ActiveToken`]. `claims` is an object with members, and a valid token

@@ -22,8 +22,9 @@ use hallpass::store::users::search::{self, UserFilter};
 use hallpass::store::users::{self, NewUser, deletion, rights};
 use hallpass::store::{
     Conn, api_keys, challenges, challenges::verifications, events, identities, import, limits,
-    outbox, sessions, sessions::candidate, sessions::known_devices, sessions::opening,
-    sessions::refresh, sessions::refresh_tokens, signing_keys, social_flows, users::erasures,
+    outbox, sessions, sessions::candidate, sessions::ended, sessions::known_devices,
+    sessions::opening, sessions::refresh, sessions::refresh_tokens, signing_keys, social_flows,
+    users::erasures,
 };
 
 use super::Recorder;
@@ -173,7 +174,7 @@ fn call_sessions(conn: &mut Conn, recorder: &Recorder) {
     let opening = Opening { session: &other, refresh_token, device, ..opening };
     assert_eq!(call!(recorder, opening::open_session(conn, &opening)).ended.len(), 1);
     call!(recorder, sessions::end_all_sessions(conn, UserId(8), Some(&session.id), reason, NOW));
-    call!(recorder, sessions::list_ended_since(conn, NOW));
+    call!(recorder, ended::list_since(conn, NOW));
     while call!(recorder, sessions::erase_devices(conn, USER, 2)) {}
 }
 
