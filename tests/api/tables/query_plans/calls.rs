@@ -258,6 +258,7 @@ fn call_outbox(conn: &mut Conn, recorder: &Recorder) {
     };
     call!(recorder, outbox::enqueue(conn, &mail, NOW));
     call!(recorder, outbox::claim(conn, USER, &recipient));
+    call!(recorder, outbox::are_queued_since(conn, USER, kind, NOW, 10));
     for selection in [
         Selection::Open,
         Selection::Sent,
