@@ -209,6 +209,11 @@ impl Revocations {
         is_kept || self.read().is_short_since(since.unwrap_or(UtcTime::from_micros(0)))
     }
 
+    /// Returns whether no revocation is earlier than `since`.
+    pub fn are_all_since(&self, since: Option<UtcTime>) -> bool {
+        self.asked(since).0.is_none()
+    }
+
     /// Returns the version of the set, and `since` unless nothing is earlier.
     fn asked(&self, since: Option<UtcTime>) -> (Option<UtcTime>, u64) {
         // No thread waits for the lock of the lists while it has that of the set.
