@@ -120,6 +120,7 @@ fn call_users(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, changes::record_login(conn, user.id, &unusable, NOW));
     call!(recorder, changes::replace_password_hash(conn, user.id, &unusable, &unusable, NOW));
     call!(recorder, changes::mark_email_verified(conn, user.id, &email("third"), NOW));
+    call!(recorder, deletion::list_former_addresses(conn, user.id));
     call!(recorder, deletion::mark_deleted(conn, user.id, NOW));
     call!(recorder, deletion::list_deleted(conn, 100));
     call!(recorder, deletion::find_deleted(conn, user.id));
