@@ -84,12 +84,13 @@ pub async fn handle(
     Query(Since(since)): Query<Since>,
 ) -> Result<HttpResponse, ApiError> {
     let window = state.flows.revocation_window().as_secs();
+    let asked = state.flows.revocations_version();
     let revoked = if state.flows.are_revocations_at_hand(since) {
-        state.flows.list_revocations(since)?
+        state.flows.list_revocations(asked, since)?
     } else {
         // It takes tens of milliseconds, for which a thread of requests would serve nothing else.
         let list = move |flows: &Flows| {
-            let revoked = flows.list_revocations(since)?;
+            let revoked = flows.list_revocations(asked, since)?;
             revoked.rendered(|revoked| render(revoked, window));
             Ok(revoked)
         };
