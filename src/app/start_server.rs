@@ -20,6 +20,7 @@ use crate::http::dev::{self, Development};
 use crate::http::metrics::Metrics;
 use crate::http::operations::{self, Operation};
 use crate::http::serving::drain::Draining;
+use crate::http::serving::held_bodies::HeldBodies;
 use crate::http::serving::middleware::{Https, catch_panic, surround};
 use crate::http::serving::refusal_pause::RefusalPause;
 use crate::http::serving::{cors, server};
@@ -44,6 +45,7 @@ pub(super) fn start_server(
         metrics: Arc::clone(&metrics),
         draining: draining.clone(),
         blocking: Blocking::new(config.timing.answer_limit),
+        revocation_lists: HeldBodies::default(),
         refusal_pause: RefusalPause::new(config.timing.refusal_pause),
         has_ignored_header: AtomicBool::new(false),
     });

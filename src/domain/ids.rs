@@ -50,6 +50,10 @@ macro_rules! uuid_id {
                 Self(uuid_v7(now, &random_tail()).to_string())
             }
 
+            /// Returns the lowest id of that time.
+            pub fn first_at(time: UtcTime) -> Self {
+                Self(uuid_v7(time, &[0; 10]).to_string())
+            }
         }
 
         uuid_text!($name);

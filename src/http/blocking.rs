@@ -15,19 +15,38 @@ use crate::flows::{Error, Flows};
 /// Largest number of requests that wait for the database or a hash. More wait only if something is
 /// wrong; further requests are refused immediately instead of piling up.
 const MAX_WAITING: usize = 512;
+/// Largest number of flows of [`Turn::Own`]. They end within the time limit of a response.
+const MAX_WAITING_FOR_OWN: usize = 16;
 
 /// Bridge to the threads that may block, with its limits.
 pub struct Blocking {
     /// Time limit of a response: the database may hang, or the machine be overloaded.
     limit: Duration,
     waiting: Arc<Semaphore>,
-    turn: Mutex<()>,
+    shared_turn: Mutex<()>,
+    own_turn: Mutex<()>,
+    waiting_for_own: Semaphore,
+}
+
+/// A flow that takes long, by those that it takes turns with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Others wait for the same result, and find it made.
+    Shared,
+    /// Its result is for one request. Beyond a number of such flows, further ones are refused.
+    Own,
 }
 
 impl Blocking {
     /// Returns a bridge whose flows have `limit` to respond.
     pub fn new(limit: Duration) -> Self {
-        Self { limit, waiting: Arc::new(Semaphore::new(MAX_WAITING)), turn: Mutex::default() }
+        Self {
+            limit,
+            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
+            shared_turn: Mutex::default(),
+            own_turn: Mutex::default(),
+            waiting_for_own: Semaphore::new(MAX_WAITING_FOR_OWN),
+        }
     }
 
     /// Runs a flow on a thread that may block. The flow continues to its end even if the client
@@ -54,14 +73,22 @@ impl Blocking {
         }
     }
 
-    /// Runs a flow like [`Self::run`], one at a time: it takes long, and the next one may find its
-    /// result made.
+    /// Runs a flow like [`Self::run`], one at a time: it takes long. Flows with a shared result do
+    /// not wait for the others.
     pub async fn run_in_turn<T: Send + 'static>(
         &self,
         flows: &Arc<Flows>,
+        turn: Turn,
         flow: impl FnOnce(&Flows) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let _turn = self.turn.lock().await;
+        if turn == Turn::Shared {
+            let _turn = self.shared_turn.lock().await;
+            return self.run(flows, flow).await;
+        }
+        let Ok(_place) = self.waiting_for_own.try_acquire() else {
+            return Err(Code::Overloaded.into());
+        };
+        let _turn = self.own_turn.lock().await;
         self.run(flows, flow).await
     }
 }

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipnet::IpNet;
 
-use super::blocking::Blocking;
+use super::blocking::{Blocking, Turn};
 use super::browsers::Browsers;
 use super::error::ApiError;
 use super::metrics::Metrics;
 use super::serving::drain::Draining;
+use super::serving::held_bodies::HeldBodies;
 use super::serving::refusal_pause::RefusalPause;
 use crate::flows::{Error, Flows};
 
@@ -30,6 +31,8 @@ pub struct State {
     pub draining: Draining,
     /// Bridge to the threads that may block.
     pub blocking: Blocking,
+    /// The revocation lists that are being sent.
+    pub revocation_lists: HeldBodies,
     /// Pause before refusals that ask a client to wait.
     pub refusal_pause: RefusalPause,
     /// True once a forwarding header was ignored.
@@ -58,8 +61,9 @@ impl State {
     /// Runs a long flow on a thread that may block: see [`Blocking::run_in_turn`].
     pub async fn run_in_turn<T: Send + 'static>(
         &self,
+        turn: Turn,
         flow: impl FnOnce(&Flows) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, ApiError> {
-        self.blocking.run_in_turn(&self.flows, flow).await
+        self.blocking.run_in_turn(&self.flows, turn, flow).await
     }
 }

@@ -185,11 +185,22 @@ impl Revocations {
     /// Returns all revocations, or those at or after `since`; `None` if the set is stale. Making a
     /// long list takes a millisecond for 2,000 entries: see [`Self::is_at_hand`].
     pub fn list(&self, since: Option<UtcTime>, now: UtcTime) -> Option<Arc<Ended>> {
+        self.list_as_of(self.version(), since, now)
+    }
+
+    /// Returns the list of the version `asked`, or of a later one. With frequent changes, all who
+    /// wait for the whole list get the same one.
+    pub fn list_as_of(
+        &self,
+        asked: u64,
+        since: Option<UtcTime>,
+        now: UtcTime,
+    ) -> Option<Arc<Ended>> {
         if !self.is_current(now) {
             return None;
         }
         let (since, version) = self.asked(since);
-        let known = self.lists().find(version, since);
+        let known = self.lists().find(if since.is_none() { asked } else { version }, since);
         if known.is_some() {
             return known;
         }
@@ -207,6 +218,16 @@ impl Revocations {
         let (since, version) = self.asked(since);
         let is_kept = self.lists().find(version, since).is_some();
         is_kept || self.read().is_short_since(since.unwrap_or(UtcTime::from_micros(0)))
+    }
+
+    /// Returns the version of the set, which increases with each change.
+    pub fn version(&self) -> u64 {
+        self.read().version
+    }
+
+    /// Returns whether no revocation is earlier than `since`.
+    pub fn are_all_since(&self, since: Option<UtcTime>) -> bool {
+        self.asked(since).0.is_none()
     }
 
     /// Returns the version of the set, and `since` unless nothing is earlier.

@@ -209,6 +209,23 @@ pub fn is_superseded(conn: &mut Conn, mail: &QueuedMail) -> Result<bool> {
         && sent_since.select(outbox::id).first::<String>(conn).optional()?.is_some())
 }
 
+/// Returns whether at least `count` mails of that kind about a user were queued since `since`.
+pub fn are_queued_since(
+    conn: &mut Conn,
+    user: UserId,
+    kind: MailKind,
+    since: UtcTime,
+    count: i64,
+) -> Result<bool> {
+    let queued = outbox::table
+        .filter(outbox::user_id.eq(user.0))
+        // Ids begin with their time.
+        .filter(outbox::id.ge(JobId::first_at(since).0))
+        .filter(outbox::kind.eq(kind.name()));
+    let last = queued.select(outbox::id).offset(count - 1).limit(1);
+    Ok(last.first::<String>(conn).optional()?.is_some())
+}
+
 /// Records the account that the mails to an address were about, before the address of the account
 /// changes.
 pub fn claim(conn: &mut Conn, user: UserId, recipient: &Email) -> Result<()> {

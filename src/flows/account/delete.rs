@@ -117,6 +117,9 @@ pub(crate) fn delete_account(
     events::record(conn, context, EventKind::AccountDeleted, "")?;
     // Another account may be linked to them at once.
     identities::unlink_since(conn, user.id, UtcTime::from_micros(0))?;
+    for former in deletion::list_former_addresses(conn, user.id)? {
+        challenges::erase_from_notices(conn, former.normalised())?;
+    }
     if let Some(email) = &user.email {
         challenges::erase_from_notices(conn, email.normalised())?;
         // The limits of mail keep them few.

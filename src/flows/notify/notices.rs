@@ -1,10 +1,18 @@
 //! Security notices: mails to a user about an event of the account, with a link that reports
 //! unauthorized activity.
 
-use crate::domain::{Challenge, ChallengeKind, Email, User, UtcTime};
-use crate::flows::{Policy, Result};
+use std::time::Duration;
+
+use crate::domain::{Challenge, ChallengeKind, Email, User, UserId, UtcTime};
+use crate::flows::{LimitReports, Policy, Result};
 use crate::store::outbox::{self, MailKind, NewMail};
 use crate::store::{Conn, challenges};
+
+/// Notices of one kind in [`SPAN`] to one user, where other limits do not bound them: a client
+/// that knows a password can log in on any number of devices, which must not fill the mailbox. The
+/// links of the first notices undo what comes later.
+const NOTICES: i64 = 10;
+const SPAN: Duration = Duration::from_hours(24);
 
 /// A security notice.
 pub(crate) struct Notice<'a> {
@@ -30,6 +38,9 @@ pub(crate) fn queue_notice(
     let is_wanted = policy.security_notices && may_be_told;
     let to = user.email.as_ref().filter(|to| is_wanted && to.is_deliverable());
     let Some(to) = to else { return Ok(()) };
+    if are_exhausted(conn, policy, user.id, notice.kind, now)? {
+        return Ok(());
+    }
     let challenge = Challenge {
         email: notice.reverts_to.cloned(),
         detail: notice.detail.to_owned(),
@@ -40,4 +51,25 @@ pub(crate) fn queue_notice(
     let mail = NewMail { about: Some(user.id), ..mail };
     outbox::enqueue(conn, &mail, now)?;
     Ok(())
+}
+
+/// Returns whether the user got so many notices of a kind that no further one is sent.
+fn are_exhausted(
+    conn: &mut Conn,
+    policy: &Policy,
+    user: UserId,
+    kind: MailKind,
+    now: UtcTime,
+) -> Result<bool> {
+    let is_bounded = matches!(
+        kind,
+        MailKind::NewDevice
+            | MailKind::RefreshTokenReused
+            | MailKind::IdentityLinked
+            | MailKind::IdentityUnlinked
+    );
+    let is_enforced = policy.limits.is_some() && policy.limit_reports == LimitReports::Never;
+    Ok(is_bounded
+        && is_enforced
+        && outbox::are_queued_since(conn, user, kind, now.before(SPAN), NOTICES)?)
 }

@@ -17,7 +17,7 @@ use crate::flows::{Error, Flows, Policy, Result, TokenPair};
 use crate::store::outbox::MailKind;
 use crate::store::sessions::refresh::{self, Exchange, Exchanged};
 use crate::store::sessions::refresh_tokens;
-use crate::store::{Conn, events, sessions, users};
+use crate::store::{Conn, challenges, events, sessions, users};
 
 /// Outcome for a presented token.
 enum Outcome {
@@ -268,6 +268,8 @@ fn end_stolen_session(
     if sessions::end_session(conn, &session.id, EndReason::TokenReused, now)?
         && let Some(user) = owner
     {
+        // The thief may have asked for a change of the address, and would get the account with it.
+        challenges::delete_changes(conn, user.id)?;
         events::record(conn, context, EventKind::RefreshTokenReused, "")?;
         let kind = MailKind::RefreshTokenReused;
         let notice = Notice { kind, detail: &session.device.label, reverts_to: None };

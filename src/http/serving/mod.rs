@@ -6,6 +6,7 @@ pub mod compressed;
 pub mod cors;
 pub mod drain;
 mod framing;
+pub mod held_bodies;
 pub mod middleware;
 mod parking;
 pub mod production_limit;

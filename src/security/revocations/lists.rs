@@ -51,10 +51,11 @@ pub(super) struct Lists {
 }
 
 impl Lists {
-    /// Returns the kept list of a version: the whole, or what is new since `since`.
+    /// Returns the kept list: the whole of that version or a later one, or what is new since `since`
+    /// in that version.
     pub(super) fn find(&self, version: u64, since: Option<UtcTime>) -> Option<Arc<Ended>> {
         let Some(since) = since else {
-            let whole = self.whole.as_ref().filter(|(known, _)| *known == version);
+            let whole = self.whole.as_ref().filter(|(known, _)| *known >= version);
             return whole.map(|(_, list)| Arc::clone(list));
         };
         let mut parts = self.parts.iter().filter(|_| self.version == version);

@@ -46,13 +46,20 @@ fn a_list_since_a_time_has_what_is_new_and_the_whole_is_made_once() {
     let whole = set.list(None, at(500)).unwrap();
     assert_eq!(whole.sessions().len(), 2000);
     assert!(Arc::ptr_eq(&whole, &set.list(None, at(500)).unwrap()));
+    // So do clients that waited while the set changed.
+    let asked = set.version();
+    set.add([ended("new", 500, EndReason::LoggedOut)], at(500));
+    assert!(Arc::ptr_eq(&whole, &set.list_as_of(asked, None, at(500)).unwrap()));
+    let whole = set.list_as_of(set.version(), None, at(500)).unwrap();
+    assert_eq!(whole.sessions().len(), 2001);
+    assert!(Arc::ptr_eq(&whole, &set.list_as_of(asked, None, at(500)).unwrap()));
     // Clients that name the beginning share it.
     assert!(Arc::ptr_eq(&whole, &set.list(Some(at(0)), at(500)).unwrap()));
-    assert_eq!(set.list(Some(at(499)), at(500)).unwrap().sessions().len(), 4);
-    assert!(set.list(Some(at(500)), at(500)).unwrap().sessions().is_empty());
+    assert_eq!(set.list(Some(at(499)), at(500)).unwrap().sessions().len(), 5);
+    assert_eq!(set.list(Some(at(500)), at(500)).unwrap().sessions().len(), 1);
     // Entries are dropped with their tokens, whatever their number.
     set.sync(&[], &[], at(1200));
-    assert_eq!(set.list(None, at(1200)).unwrap().sessions().len(), 800);
+    assert_eq!(set.list(None, at(1200)).unwrap().sessions().len(), 801);
     assert_eq!(contains(&set, "1199", at(1200)), Some(false));
     assert_eq!(contains(&set, "1200", at(1200)), Some(true));
 }

@@ -5,8 +5,8 @@
 
 use diesel::prelude::*;
 
-use crate::domain::{Email, Locale, Metadata, PasswordHash, Roles, UserId, UtcTime};
-use crate::store::schema::users;
+use crate::domain::{ChallengeKind, Email, Locale, Metadata, PasswordHash, Roles, UserId, UtcTime};
+use crate::store::schema::{challenges, users};
 use crate::store::{Conn, Result};
 
 /// A deleted account whose rows are not all deleted yet.
@@ -56,6 +56,18 @@ impl DeletedUser {
         let email = email.as_deref().map(Email::unchecked);
         Some(Self { id: UserId(id), email, deleted_at: UtcTime::from_micros(at?) })
     }
+}
+
+/// Returns the former addresses of an account, as far as it has notices about their change.
+pub fn list_former_addresses(conn: &mut Conn, id: UserId) -> Result<Vec<Email>> {
+    let former: Vec<Option<String>> = challenges::table
+        .filter(challenges::user_id.eq(id.0))
+        .filter(challenges::kind.eq(ChallengeKind::ReportUnauthorized.name()))
+        .filter(challenges::email.is_not_null())
+        .select(challenges::email)
+        .distinct()
+        .load(conn)?;
+    Ok(former.into_iter().flatten().map(|email| Email::unchecked(&email)).collect())
 }
 
 /// Returns up to `limit` deleted accounts, in the order of their ids.

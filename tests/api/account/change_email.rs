@@ -61,6 +61,24 @@ on_both! {
         assert_eq!(email_of(&app, &tokens.access), MINA);
     }
 
+    fn a_change_is_void_once_a_stolen_refresh_token_has_ended_a_session(world) {
+        let app = world.app();
+        app.person(&world, MINA);
+        let stolen = app.log_in(MINA, PASSWORD).tokens();
+        // A recent log-in needs no password.
+        let body = json!({"new_email": NEW});
+        let asked = app.as_holder("POST", "/v1/me/email", &stolen.access, &body).is(202);
+        let proof = world.proof_about(NEW, CONFIRM, 1);
+        app.refresh(&stolen.refresh).is(200);
+        world.advance(SECOND * 31);
+        app.refresh(&stolen.refresh).refused(401, "refresh_token_reused");
+        let waiting = asked.text("registration_token");
+        app.verify_code(&waiting, &proof.code).refused(401, "code_invalid");
+        app.verify_link(&proof.link_token, &waiting).refused(401, "one_time_token_invalid");
+        app.verify_password(&proof.link_token, PASSWORD).refused(401, "one_time_token_invalid");
+        assert_eq!(email_of(&app, &app.log_in(MINA, PASSWORD).tokens().access), MINA);
+    }
+
     fn the_proof_counts_for_an_hour_to_the_second(world) {
         let app = world.app();
         let people = ["a", "b"].map(|name| {

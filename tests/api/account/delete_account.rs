@@ -111,6 +111,19 @@ on_both! {
         nothing_is_left_of(&world, &traces);
     }
 
+    fn nothing_is_left_of_a_former_address_in_notices_to_other_users(world) {
+        let app = world.app();
+        app.person(&world, "ada@example.com");
+        world.execute("UPDATE users SET username = 'Mina@Example.com', username_norm = 'mina@example.com'");
+        let tokens = app.person(&world, MINA);
+        world.mail_about("ada@example.com", "user name of your", 1);
+        let moved = app.move_to(&world, &tokens.access, "second@plum.example");
+        world.settle_mail();
+        delete(&app, &moved, &with_password()).is(204);
+        nothing_is_left_of(&world, &[MINA, "plum.example"]);
+        assert_eq!(world.count("challenges WHERE kind = 'disavow'"), 1, "the link of the notice stays");
+    }
+
     fn mail_to_another_user_is_not_lost_with_the_account(world) {
         let app = world.app();
         app.person(&world, "ada@example.com");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::api::limits::attempts::limited;
 use crate::support::account::{
     CHANGE_REQUESTED, CONFIRM, EMAIL_CHANGED, NEW_DEVICE, PASSWORD_CHANGED, RESET, SESSION_ENDED,
 };
@@ -60,6 +61,37 @@ on_both! {
         world.mail_about(MINA, NEW_DEVICE, 2);
         world.settle_mail();
         assert_eq!(world.mails_about(MINA, NEW_DEVICE).len(), 2);
+    }
+
+    fn notices_that_a_client_can_cause_at_will_are_bounded_per_account_and_day(world) {
+        let app = limited(&world);
+        app.person(&world, MINA);
+        app.person(&world, "kim@example.com");
+        for number in 0..14 {
+            let tokens = app.log_in_on(&format!("client-{number}/1.0"), MINA).is(200).tokens();
+            app.refresh(&tokens.refresh).is(200);
+            world.advance(SECOND * 31);
+            app.refresh(&tokens.refresh).refused(401, "refresh_token_reused");
+        }
+        let told = |email| {
+            world.settle_mail();
+            [NEW_DEVICE, SESSION_ENDED].map(|about| world.mails_about(email, about).len())
+        };
+        assert_eq!(told(MINA), [10, 10]);
+        assert_eq!(world.count("challenges WHERE kind = 'disavow'"), 20);
+        assert_eq!(world.count("events WHERE kind = 'refresh_token_reused'"), 14);
+        // A change of the password is told all the same, and so are the devices of others.
+        let tokens = app.log_in_on("client-0/1.0", MINA).is(200).tokens();
+        app.change_password(&tokens.access, Some(PASSWORD), NEW).is(204);
+        world.mail_about(MINA, PASSWORD_CHANGED, 1);
+        app.log_in_on("client-0/1.0", "kim@example.com").is(200);
+        assert_eq!(told("kim@example.com"), [1, 0]);
+        // The first links undo what came later.
+        app.not_me(&world.link_about(MINA, NEW_DEVICE, 10)).is(204);
+        world.advance(DAY);
+        let body = json!({"username": MINA, "password": NEW});
+        app.post_with("/v1/token-auth", &[("user-agent", "client-99/1.0")], &body).is(200);
+        assert_eq!(told(MINA), [11, 10]);
     }
 
     fn a_wrong_password_on_a_new_device_is_not_told(world) {

@@ -16,6 +16,7 @@ use hallpass::http::browsers::{Browsers, Origins};
 use hallpass::http::metrics::Metrics;
 use hallpass::http::serving::cors;
 use hallpass::http::serving::drain::Draining;
+use hallpass::http::serving::held_bodies::HeldBodies;
 use hallpass::http::serving::middleware::{Https, catch_panic, surround};
 use hallpass::http::serving::refusal_pause::RefusalPause;
 use hallpass::http::state::State;
@@ -43,6 +44,7 @@ fn with_a_service_that_panics(test: impl FnOnce(SocketAddr)) {
         metrics: Arc::new(Metrics::new(std::iter::empty())),
         draining: Draining::default(),
         blocking: Blocking::new(Duration::from_secs(60)),
+        revocation_lists: HeldBodies::default(),
         refusal_pause: RefusalPause::new(Duration::ZERO),
         has_ignored_header: AtomicBool::new(false),
     });

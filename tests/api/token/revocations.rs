@@ -1,6 +1,11 @@
 //! The revocation list, for services that check tokens themselves, and its responses while an
 //! instance has no recent list.
 
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use hallpass::http::blocking::{Blocking, Turn};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, PASSWORD, SECOND, TestApp, World, at_once, on_both, wait_for};
@@ -23,11 +28,39 @@ fn tag(answer: &Answer) -> String {
 }
 
 /// Makes the syncs of ended sessions fail, and moves the clock.
-fn blind(world: &World, span: std::time::Duration) {
+fn blind(world: &World, span: Duration) {
     world.alter("ALTER TABLE sessions RENAME TO lost");
     // A sync that is under way may still succeed.
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    std::thread::sleep(Duration::from_millis(100));
     world.advance(span);
+}
+
+#[test]
+fn lists_for_one_client_each_do_not_delay_the_one_for_all() {
+    let flows = Arc::new(World::sqlite().flows());
+    let blocking = Blocking::new(Duration::from_secs(60));
+    actix_web::rt::System::new().block_on(async {
+        let (release, released) = mpsc::channel::<()>();
+        let released = Arc::new(Mutex::new(released));
+        let own = || {
+            let released = Arc::clone(&released);
+            let list = move |_: &_| {
+                let _ = released.lock().unwrap().recv();
+                Ok(())
+            };
+            Box::pin(blocking.run_in_turn(&flows, Turn::Own, list))
+        };
+        let mut waiting = [(); 16].map(|()| own());
+        for list in &mut waiting {
+            assert!(list.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        assert_eq!(own().await.unwrap_err().code.name(), "overloaded");
+        blocking.run_in_turn(&flows, Turn::Shared, |_| Ok(())).await.unwrap();
+        drop(release);
+        for list in waiting {
+            list.await.unwrap();
+        }
+    });
 }
 
 on_both! {

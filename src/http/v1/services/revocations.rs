@@ -1,16 +1,15 @@
 //! `GET /v1/revocations`
 
 use actix_web::http::header::{CACHE_CONTROL, ContentType, ETAG, EntityTag, IfNoneMatch};
-use actix_web::web::Bytes;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{EndedSession, Fault, UserId, UtcTime};
 use crate::flows::{Ended, Flows};
+use crate::http::blocking::Turn;
 use crate::http::error::ApiError;
 use crate::http::request::body::{Body, Fields, Query};
-use crate::http::serving::slices;
 use crate::http::state::State;
 
 /// The parsed query.
@@ -70,13 +69,13 @@ pub struct RevokedUser {
     operation_id = "listRevocations",
     tag = "services",
     summary = "Revocation list",
-    description = "For services that check access tokens themselves. Answered from memory. Poll once a second with `If-None-Match`, or for new entries with `since`: a revocation can become visible some seconds after its time, so `since` should be a minute before the last answer. 503 means that the list of this instance is stale: decide how long to accept tokens without it.",
+    description = "For services that check access tokens themselves. Answered from memory. Poll once a second with `If-None-Match`, or for new entries with `since`: a revocation can become visible some seconds after its time, so `since` should be a minute before the last answer. 503 `unavailable` means that the list of this instance is stale: decide how long to accept tokens without it. 503 `overloaded` means that too many long lists with a `since` are asked for: repeat, or ask for the whole list, which is made once for all.",
     params(("since" = Option<i64>, Query, description = "Only revocations at or after this time, in seconds since the epoch.", minimum = 0, maximum = 253_402_300_799_i64, example = 1_800_000_000), ("If-None-Match" = Option<String>, Header, description = "The `ETag` of the last answer.", example = "\"3q2-7wAAAAA\"")),
     responses(
         (status = 200, description = "The lists.", body = RevocationList, headers(("ETag" = String, description = "Identifies this content."))),
         (status = 304, description = "The list has not changed."),
     ),
-    extensions(("x-error-codes" = json!(["validation_failed", "unavailable"])))
+    extensions(("x-error-codes" = json!(["validation_failed", "overloaded", "unavailable"])))
 )]
 /// Returns the revocation list.
 pub async fn handle(
@@ -85,16 +84,19 @@ pub async fn handle(
     Query(Since(since)): Query<Since>,
 ) -> Result<HttpResponse, ApiError> {
     let window = state.flows.revocation_window().as_secs();
+    let asked = state.flows.revocations_version();
     let revoked = if state.flows.are_revocations_at_hand(since) {
-        state.flows.list_revocations(since)?
+        state.flows.list_revocations(asked, since)?
     } else {
         // It takes tens of milliseconds, for which a thread of requests would serve nothing else.
         let list = move |flows: &Flows| {
-            let revoked = flows.list_revocations(since)?;
+            let revoked = flows.list_revocations(asked, since)?;
             revoked.rendered(|revoked| render(revoked, window));
             Ok(revoked)
         };
-        state.run_in_turn(list).await?
+        let is_whole = state.flows.are_all_revocations_since(since);
+        let turn = if is_whole { Turn::Shared } else { Turn::Own };
+        state.run_in_turn(turn, list).await?
     };
     let tag = EntityTag::new_strong(revoked.tag().to_owned());
     let is_known = known.is_some_and(|web::Header(known)| match known {
@@ -108,7 +110,7 @@ pub async fn handle(
     }
     let body = revoked.rendered(|revoked| render(revoked, window));
     answer.content_type(ContentType::json());
-    Ok(answer.body(slices::of(Bytes::from_owner(body))))
+    Ok(answer.body(state.revocation_lists.body_of(&body)))
 }
 
 fn render(revoked: &Ended, window: u64) -> Vec<u8> {

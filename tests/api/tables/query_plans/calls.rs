@@ -121,6 +121,7 @@ fn call_users(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, changes::record_login(conn, user.id, &unusable, NOW));
     call!(recorder, changes::replace_password_hash(conn, user.id, &unusable, &unusable, NOW));
     call!(recorder, changes::mark_email_verified(conn, user.id, &email("third"), NOW));
+    call!(recorder, deletion::list_former_addresses(conn, user.id));
     call!(recorder, deletion::mark_deleted(conn, user.id, NOW));
     call!(recorder, deletion::list_deleted(conn, 100));
     call!(recorder, deletion::find_deleted(conn, user.id));
@@ -250,6 +251,7 @@ fn call_outbox(conn: &mut Conn, recorder: &Recorder) {
     let mail = NewMail { about: Some(USER), ..NewMail::new(kind, &recipient, &locale, "r7") };
     call!(recorder, outbox::enqueue(conn, &mail, NOW));
     call!(recorder, outbox::claim(conn, USER, &recipient));
+    call!(recorder, outbox::are_queued_since(conn, USER, kind, NOW, 10));
     for selection in [
         Selection::Open,
         Selection::Sent,

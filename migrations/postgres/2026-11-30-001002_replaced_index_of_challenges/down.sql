@@ -1,0 +1,1 @@
+CREATE INDEX challenges_by_user ON challenges (user_id, kind);

@@ -1,0 +1,2 @@
+-- The index by user, kind and time replaces it.
+DROP INDEX IF EXISTS challenges_by_user;
