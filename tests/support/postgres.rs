@@ -6,7 +6,7 @@
 //! the test ends early, as `missing.rs` says; likewise with `HALLPASS_TEST=sqlite`, for a quick
 //! look. Tests that stop or restart a server, or speak TLS to it, need the programs in any case.
 //!
-//! Most tests begin with the tables of this version, [`Migrated`].
+//! Most tests begin with the tables of this version, [`migrated::Migrated`].
 //!
 //! A private cluster lives exactly as long as the test process: a watchdog holds the other end of a
 //! pipe, and when that closes (normal end, panic or `kill -9` alike) it stops the server and
@@ -14,7 +14,7 @@
 #![allow(dead_code, reason = "every test binary uses a part of this file")]
 #![allow(clippy::expect_used, reason = "a test without its server cannot go on")]
 
-mod migrated;
+pub mod migrated;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -27,7 +27,6 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use diesel::{Connection, PgConnection, connection::SimpleConnection};
 
-pub use self::migrated::Migrated;
 use crate::missing::needs;
 use crate::scratch;
 

@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::client::Api;
-use crate::postgres::{self, Migrated};
+use crate::postgres::{self, migrated::Migrated};
 use crate::scratch;
 
 /// Longer than any start or command takes on a busy machine.

@@ -16,7 +16,7 @@ use hallpass::store::{self, Conn, DatabaseUrl, Db, Error, PoolSettings, Prepared
 use tempfile::TempDir;
 
 use super::TestApp;
-use crate::postgres::{self, Migrated};
+use crate::postgres::{self, migrated::Migrated};
 use crate::scratch;
 
 /// Time at which every test begins, in seconds since the epoch.
