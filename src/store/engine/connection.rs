@@ -116,8 +116,7 @@ impl Manager {
             && let Some(limited) = with_lock_timeout(url, timeout)
         {
             match PgConnection::establish(&limited) {
-                // PgBouncer accepts few start-up options and refuses connections with others.
-                Err(error) if error.to_string().contains("startup parameter") => {
+                Err(error) if refuses_option(&error) => {
                     let mut conn = PgConnection::establish(url)?;
                     self.note_pooler(&mut conn);
                     return Ok(conn);
@@ -144,6 +143,7 @@ impl Manager {
     fn note_pooler(&self, conn: &mut PgConnection) {
         static LOGGED: Once = Once::new();
         if self.prepared_statements == PreparedStatements::Always {
+            LOGGED.call_once(|| tracing::warn!("{PREPARED_BEHIND_A_POOLER}"));
             return;
         }
         LOGGED.call_once(|| {
@@ -186,6 +186,16 @@ impl Manager {
     }
 }
 
+/// The warning about a pooler with `HALLPASS_DATABASE_PREPARED_STATEMENTS=on`.
+pub const PREPARED_BEHIND_A_POOLER: &str = "Postgres is reached through a pooler, and HALLPASS_DATABASE_PREPARED_STATEMENTS=on: in \
+     transaction mode, a pooler that does not track prepared statements loses or confuses them; set \
+     auto or off unless yours tracks them";
+
+/// Returns whether a pooler refused a start-up option, of which it accepts few.
+pub(super) fn refuses_option(error: &diesel::ConnectionError) -> bool {
+    error.to_string().contains("startup parameter")
+}
+
 fn prepare_no_statements(conn: &mut PgConnection) {
     conn.set_prepared_statement_cache_size(CacheSize::Disabled);
 }
@@ -208,7 +218,7 @@ pub(crate) fn open_to_look(url: &DatabaseUrl) -> Result<Conn> {
 }
 
 /// Returns the URL for libpq with time-outs.
-fn connection_url(url: &str) -> Result<String> {
+pub(super) fn connection_url(url: &str) -> Result<String> {
     Ok(with_time_limits(&with_system_certificates(url)?))
 }
 
@@ -227,7 +237,7 @@ fn with_time_limits(url: &str) -> String {
 }
 
 /// Adds `lock_timeout` to the start-up options of a URL, unless it has another.
-fn with_lock_timeout(url: &str, timeout: Duration) -> Option<String> {
+pub(super) fn with_lock_timeout(url: &str, timeout: Duration) -> Option<String> {
     if url.contains("lock_timeout") {
         return None;
     }
