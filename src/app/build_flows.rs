@@ -78,7 +78,7 @@ pub fn open_database(config: &Config) -> Result<Db, StartError> {
 pub fn prepare_folder(database: &DatabaseUrl) -> Result<(), StartError> {
     let DatabaseUrl::Sqlite(path) = database else { return Ok(()) };
     let folder = path.parent().unwrap_or(Path::new(""));
-    create_folder(folder).map_err(|error| StartError::DataDir(folder.display().to_string(), error))
+    create_folder(folder).map_err(|error| StartError::Folder(folder.display().to_string(), error))
 }
 
 /// Returns whether there is a secret: one is generated only by a command that serves or changes
@@ -91,7 +91,7 @@ fn service_secret(config: &Config) -> Result<SecretText, StartError> {
     match &config.secret {
         Some(secret) => Ok(secret.clone()),
         None if config.development => secret_file::load_or_create(&config.data_dir)
-            .map_err(|error| StartError::DataDir(config.data_dir.display().to_string(), error)),
+            .map_err(|error| StartError::Folder(config.data_dir.display().to_string(), error)),
         None => Err(StartError::Settings("HALLPASS_SECRET is required outside development")),
     }
 }

@@ -9,9 +9,9 @@ use crate::{flows, store};
 /// Reasons why the service does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The data folder, or the secret in it, cannot be used.
-    #[error("the data folder {0} cannot be used: {1}")]
-    DataDir(String, io::Error),
+    /// The folder of the data or of the database, or the secret in it, cannot be used.
+    #[error("the folder {0} cannot be used: {1}")]
+    Folder(String, io::Error),
     /// The database cannot be used.
     #[error("{0}: {1}")]
     Database(String, store::Error),

@@ -184,9 +184,10 @@ fn log_warnings(config: &Config) {
 
 fn migrate(config: &Config) -> Outcome {
     crate::app::prepare_folder(&config.database).map_err(|error| error.to_string())?;
-    let applied = store::migrate(&config.database).map_err(|error| error.to_string())?;
+    let place = config.database.redacted();
+    let applied = store::migrate(&config.database).map_err(|error| format!("{place}: {error}"))?;
     if applied.is_empty() {
-        return print(&format!("{}: up to date\n", config.database.redacted()));
+        return print(&format!("{place}: up to date\n"));
     }
     applied.iter().try_for_each(|name| print(&format!("applied {name}\n")))
 }

@@ -25,9 +25,9 @@ use readers::{
     Mode, read_audience, read_bcrypt_cost, read_bind, read_breached_passwords, read_browsers,
     read_client_id, read_custom_claims, read_database, read_drf, read_email_verification,
     read_jwt_algorithm, read_jwt_secret, read_key_rotation, read_lifetimes, read_limits, read_log,
-    read_log_format, read_mail_from, read_pages, read_password_policy, read_previous_secret,
-    read_proxies, read_public_url, read_registration, read_service_secret, read_shutdown_delay,
-    read_shutdown_timeout, read_smtp, read_verify_email_proof,
+    read_log_format, read_mail_from, read_pages, read_password_policy, read_prepared_statements,
+    read_previous_secret, read_proxies, read_public_url, read_registration, read_service_secret,
+    read_shutdown_delay, read_shutdown_timeout, read_smtp, read_verify_email_proof,
 };
 pub use settings::{example, settings};
 pub use source::Source;
@@ -166,19 +166,10 @@ impl Config {
         let public_url = read_public_url(s, bind, mode);
         let trusted_proxies = read_proxies(s, mode);
         let (limits, limit_reports) = read_limits(s, mode, &public_url, &trusted_proxies);
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             database: read_database(s, &data_dir),
             database_pool: s.number("HALLPASS_DATABASE_POOL", 10, 1, 200),
-            prepared_statements: s.choice(
-                "HALLPASS_DATABASE_PREPARED_STATEMENTS",
-                PreparedStatements::UnlessPooled,
-                &[
-                    ("auto", PreparedStatements::UnlessPooled),
-                    ("on", PreparedStatements::Always),
-                    ("off", PreparedStatements::Never),
-                ],
-            ),
+            prepared_statements: read_prepared_statements(s),
             smtp: read_smtp(s, &public_url),
             public_url,
             secret: read_service_secret(s, mode),
@@ -210,7 +201,7 @@ impl Config {
             event_retention: s.duration("HALLPASS_EVENT_RETENTION", 90 * DAY, DAY, 2 * YEAR),
             mail_templates: s.text("HALLPASS_MAIL_TEMPLATES").map(PathBuf::from),
             drf_jwt: read_drf(s),
-            workers: s.number("HALLPASS_WORKERS", cores, 1, 256),
+            workers: s.number("HALLPASS_WORKERS", cores(), 1, 256),
             max_connections: s.number("HALLPASS_MAX_CONNECTIONS", 8192, 16, 100_000),
             keep_alive: s.duration("HALLPASS_KEEP_ALIVE", 75 * SECOND, SECOND, 10 * MINUTE),
             shutdown_delay: read_shutdown_delay(s, mode),
@@ -218,7 +209,7 @@ impl Config {
             log: read_log(s),
             log_format: read_log_format(s),
             timing: Timing::default(),
-            hash_threads: cores,
+            hash_threads: cores(),
             warnings: Vec::new(),
             bind,
             development: mode != Mode::Production,
@@ -270,4 +261,9 @@ impl Config {
             s.fault("HALLPASS_SECRET_PREVIOUS", "is the same as HALLPASS_SECRET");
         }
     }
+}
+
+/// Returns the number of processors that the process may use.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }

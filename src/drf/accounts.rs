@@ -164,7 +164,7 @@ impl DrfFlows<'_> {
     pub fn delete_user(&self, by: &Authenticated, id: UserId) -> Result<bool> {
         let (now, actor, sender) = (self.core.now(), by.user.id, by.clone());
         let deletion =
-            self.core.write_deletion(move |conn, rows| match lock_for_staff(conn, id) {
+            self.core.write_deletion(id, move |conn, rows| match lock_for_staff(conn, id) {
                 Ok(user) => {
                     let by = sender.recheck(conn)?;
                     may_touch_other(&by, &user)?;

@@ -111,7 +111,8 @@ impl Flows {
     /// Returns the caller as one who may administer accounts.
     ///
     /// # Errors
-    /// [`Error::PermissionDenied`] for a user who is not staff and for a key without `scope`.
+    /// [`Error::PermissionDenied`] for a user who is not staff, and [`Error::InsufficientScope`] for
+    /// a key without `scope`.
     pub(crate) fn administrator(&self, caller: &Caller, scope: Scope) -> Result<Administrator> {
         match caller {
             Caller::User(claims) => {
@@ -149,14 +150,14 @@ impl Flows {
     ///
     /// # Errors
     /// [`Error::TokenInvalid`], [`Error::TokenExpired`] and [`Error::TokenRevoked`], as for access
-    /// tokens.
+    /// tokens, and [`Error::InsufficientScope`].
     pub(crate) fn require_scope(&self, key: &PlainToken, scope: Scope) -> Result<ApiKey> {
         let (hash, now) = (key.hash(), self.now());
         let key = self.db.read(|conn| api_keys::find_by_hash(conn, &hash))?;
         let key = key.ok_or(Error::TokenInvalid)?;
         check_state(&key, now)?;
         if !key.scopes.contains(&scope) {
-            return Err(Error::PermissionDenied);
+            return Err(Error::InsufficientScope(scope));
         }
         self.note_use(&key, now);
         Ok(key)

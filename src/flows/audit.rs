@@ -67,12 +67,10 @@ impl Flows {
         device: &Device,
         reached: Vec<LimitHit>,
     ) {
-        let (now, device, secrets) = (self.now(), device.clone(), self.secrets.clone());
-        warn_of_gap(self.find_named(named).and_then(|owner| {
-            let context = EventContext::of(owner, now).on(&device);
-            let kind = EventKind::LogInFailed;
-            self.db.write(move |conn| record_failure(conn, &secrets, context, kind, &reached))
-        }));
+        let (kind, secrets) = (EventKind::LogInFailed, self.secrets.clone());
+        self.note_failed_log_in(named, device, move |conn, context| {
+            record_failure(conn, &secrets, context, kind, &reached)
+        });
     }
 
     /// Records a wrong password of a user who is logged in.
@@ -82,34 +80,43 @@ impl Flows {
         reached: Vec<LimitHit>,
     ) {
         let (kind, secrets) = (EventKind::ReauthenticationFailed, self.secrets.clone());
-        warn_of_gap(
-            self.db.write(move |conn| record_failure(conn, &secrets, context, kind, &reached)),
-        );
+        let user = context.user_id;
+        let noted =
+            self.db.write(move |conn| record_failure(conn, &secrets, context, kind, &reached));
+        warn_of_gap(user, noted);
     }
 
     /// Records a log-in with the right password to a disabled account.
     pub(super) fn note_disabled(&self, named: &Named, device: &Device) {
-        let (now, device) = (self.now(), device.clone());
-        warn_of_gap(self.find_named(named).and_then(|owner| {
-            let context = EventContext::of(owner, now).on(&device);
-            let kind = EventKind::LogInFailed;
-            self.db.write(move |conn| {
-                let context = lock_user_for_event(conn, context)?;
-                record_once(conn, &context, kind, "account_disabled")
-            })
-        }));
+        self.note_failed_log_in(named, device, |conn, context| {
+            let context = lock_user_for_event(conn, context)?;
+            record_once(conn, &context, EventKind::LogInFailed, "account_disabled")
+        });
     }
 
-    /// Looks the account up again: it may have been renamed or deleted meanwhile.
-    fn find_named(&self, named: &Named) -> store::Result<Option<UserId>> {
-        self.db.read_statement(|conn| find_named(conn, named))
+    /// Looks the account up again, which may have been renamed or deleted meanwhile, and records a
+    /// failed log-in to it.
+    fn note_failed_log_in(
+        &self,
+        named: &Named,
+        device: &Device,
+        record: impl FnOnce(&mut Conn, EventContext) -> store::Result<()> + Clone + Send + 'static,
+    ) {
+        let found = self.db.read_statement(|conn| find_named(conn, named));
+        let owner = found.as_ref().ok().copied().flatten();
+        let noted = found.and_then(|owner| {
+            let context = EventContext::of(owner, self.now()).on(device);
+            self.db.write(move |conn| record(conn, context))
+        });
+        warn_of_gap(owner, noted);
     }
 }
 
-/// Logs that an event could not be recorded. The request continues.
-fn warn_of_gap(noted: store::Result<()>) {
+/// Logs that an event about `user` could not be recorded. The request continues.
+fn warn_of_gap(user: Option<UserId>, noted: store::Result<()>) {
     if let Err(error) = noted {
-        tracing::warn!(%error, "a wrong password is missing in the audit trail");
+        let user_id = user.map(|id| id.0);
+        tracing::warn!(user_id, %error, "a wrong password is missing in the audit trail");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::Fault;
+use crate::domain::{Fault, Scope};
 use crate::security::access_token::TokenError;
 use crate::security::hasher::HashError;
 use crate::security::keys::KeyError;
@@ -47,6 +47,9 @@ pub enum Error {
     /// An authenticated caller without the right to do this.
     #[error("not allowed")]
     PermissionDenied,
+    /// An API key without the scope that the request needs.
+    #[error("the API key lacks the scope {}", .0.name())]
+    InsufficientScope(Scope),
     /// Not an access token of this service.
     #[error("the access token or API key is not valid")]
     TokenInvalid,

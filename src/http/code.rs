@@ -89,13 +89,15 @@ impl Code {
         }
     }
 
-    /// Returns the `WWW-Authenticate` header of a 401. It has an error code only if an access token
-    /// was sent (RFC 6750 section 3.1): a wrong password or refresh token is not a Bearer error.
+    /// Returns the `WWW-Authenticate` header of a 401, and of the 403 for missing rights. It has an
+    /// error code only if an access token or API key was sent (RFC 6750 section 3.1): a wrong
+    /// password or refresh token is not a Bearer error.
     pub fn challenge(self) -> Option<&'static str> {
         match self {
             Self::TokenInvalid | Self::TokenExpired | Self::TokenRevoked => {
                 Some("Bearer error=\"invalid_token\"")
             }
+            Self::PermissionDenied => Some("Bearer error=\"insufficient_scope\""),
             _ if self.status() == StatusCode::UNAUTHORIZED => Some("Bearer"),
             _ => None,
         }

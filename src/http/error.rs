@@ -15,7 +15,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::code::Code;
 use super::oauth::{self, Credentials};
 use super::schema::open_words;
-use crate::domain::Fault;
+use crate::domain::{Fault, Scope};
 use crate::flows::{Error, FieldFault};
 use crate::http::serving::request_id::{self, RequestIds};
 
@@ -143,6 +143,8 @@ pub struct ApiError {
     retry_after: Option<u32>,
     components: Option<Box<Components>>,
     challenges: Option<&'static [&'static str]>,
+    /// The scope that an API key lacks.
+    scope: Option<Scope>,
     detail: Option<&'static str>,
     is_oauth: bool,
 }
@@ -191,6 +193,21 @@ impl ApiError {
         Self { detail: Some(detail), ..self }
     }
 
+    /// Returns the challenges of a 401, or of a 403 for missing rights.
+    fn challenges(&self, status: StatusCode) -> Vec<String> {
+        let usual = self.code.challenge();
+        if status == StatusCode::UNAUTHORIZED {
+            let challenges = self.challenges.unwrap_or(usual.as_slice());
+            return challenges.iter().map(|it| (*it).to_owned()).collect();
+        }
+        let usual = usual.filter(|_| status == StatusCode::FORBIDDEN);
+        let scope = self.scope.map(|it| format!(", scope=\"{}\"", it.name()));
+        usual
+            .map(|challenge| challenge.to_owned() + &scope.unwrap_or_default())
+            .into_iter()
+            .collect()
+    }
+
     /// Returns a 422 that names the fields.
     pub fn invalid(errors: Vec<FieldFault>) -> Self {
         Self { errors, ..Self::from(Code::ValidationFailed) }
@@ -206,6 +223,7 @@ impl From<Code> for ApiError {
             retry_after: code.retry_after(),
             components: None,
             challenges: None,
+            scope: None,
             detail: None,
             is_oauth: false,
         }
@@ -220,6 +238,9 @@ impl From<Error> for ApiError {
             Error::AccountDisabled => Code::AccountDisabled,
             Error::AuthenticationRequired => Code::AuthenticationRequired,
             Error::PermissionDenied => Code::PermissionDenied,
+            Error::InsufficientScope(scope) => {
+                return Self { scope: Some(scope), ..Self::from(Code::PermissionDenied) };
+            }
             Error::TokenInvalid => Code::TokenInvalid,
             Error::TokenExpired => Code::TokenExpired,
             Error::TokenRevoked => Code::TokenRevoked,
@@ -311,11 +332,8 @@ impl ResponseError for ApiError {
         if let Some(seconds) = self.retry_after {
             response.insert_header((RETRY_AFTER, seconds.to_string()));
         }
-        if status == StatusCode::UNAUTHORIZED {
-            let usual = code.challenge();
-            for challenge in self.challenges.unwrap_or(usual.as_slice()) {
-                response.append_header((WWW_AUTHENTICATE, *challenge));
-            }
+        for challenge in self.challenges(status) {
+            response.append_header((WWW_AUTHENTICATE, challenge));
         }
         if let Some(allow) = &self.allow {
             response.insert_header((ALLOW, allow.as_str()));

@@ -121,7 +121,7 @@ def chunked(scenario, case):
 
 
 REFUSED_TEXTS = {
-    "exp endless": (UNDECODABLE, UNDECODABLE),
+    "username a lone surrogate": ("User doesn't exist.", "Invalid signature."),
     "exp missing": (UNDECODABLE, INCORRECT),
     "exp the text of a number": (UNDECODABLE, UNDECODABLE),
     "iat in the future": (UNDECODABLE, INCORRECT),
@@ -139,7 +139,7 @@ OTHER_ACCOUNT = ("user_id of somebody else", "user_id of nobody")
 def token(scenario, case):
     if scenario == "tokens_in_bodies":
         name = case["name"].partition(": ")[2]
-        refusal = 400, non_field(UNDECODABLE)
+        refusal = 400, non_field(REFUSED_TEXTS.get(name, (UNDECODABLE, None))[0])
     elif scenario == "header_authentication" and case["name"].startswith(("/restricted/ ", "/users/2/ ")):
         target, _, name = case["name"].partition(" ")
         text = REFUSED_TEXTS.get(name, (None, INCORRECT))[1]

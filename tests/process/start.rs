@@ -126,3 +126,35 @@ fn a_data_folder_that_cannot_be_made_ends_the_start_with_its_name() {
     let text = refused(&finished);
     assert!(text.contains("data"), "{text}");
 }
+
+#[test]
+fn a_file_that_can_be_no_database_ends_the_start_with_its_name_and_the_cause() {
+    for (file, cause) in [
+        ("folder.db", "it is a folder"),
+        ("notes.db", "it is not a database of SQLite"),
+        ("notes.db/a.db", "File exists"),
+        ("other.db", "users that Hallpass did not make"),
+    ] {
+        let setup = Setup::on_sqlite().with("DATABASE_URL", &format!("sqlite://{file}"));
+        fs::create_dir(setup.folder().join("folder.db")).unwrap();
+        setup.write("notes.db", &"Things to do. ".repeat(200));
+        sql::change_sqlite(&setup.folder().join("other.db"), "CREATE TABLE users (id INTEGER)");
+        let named = file.split('/').next().unwrap();
+        for command in ["serve", "migrate"] {
+            let finished = setup.run(&[command]);
+            let text = refused(&finished);
+            let last = text.trim_end().lines().next_back().unwrap();
+            assert!(last.contains(named) && last.contains(cause), "{file}: {text}");
+            assert!(!last.contains("{ ") && !last.contains("Error("), "{file}: {text}");
+        }
+        let report = setup.run(&["doctor"]);
+        let told = report.stdout.lines().find(|line| line.starts_with("FAIL database: ")).unwrap();
+        let cause = if file == "notes.db/a.db" { "Not a directory" } else { cause };
+        assert!(told.contains(named) && told.contains(cause), "{file}: {told}");
+        assert!(!report.success);
+        // Nothing was made there, or changed.
+        assert!(fs::read_dir(setup.folder().join("folder.db")).unwrap().next().is_none());
+        let notes = fs::read_to_string(setup.folder().join("notes.db")).unwrap();
+        assert!(notes.starts_with("Things"), "{notes}");
+    }
+}

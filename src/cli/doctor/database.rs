@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::{Bad, Doubtful, Finding, Good, Site, open};
 use crate::clock::{Clock as _, SystemClock};
+use crate::config::Config;
 use crate::domain::UtcTime;
 use crate::private_files::try_folder;
-use crate::store::{self, DatabaseUrl};
+use crate::store::{self, DatabaseUrl, PREPARED_BEHIND_A_POOLER, PreparedStatements};
 
 /// Clocks that are further apart make tokens count too early or too late.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
@@ -48,8 +49,21 @@ pub(super) fn check(site: &Site) -> Finding {
         )),
         Ok((_, Err(error))) => Bad(format!("{place} takes no writes: {error}")),
         Ok((None, Ok(()))) => Good(format!("{place} is up to date")),
-        Ok((Some(its_clock), Ok(()))) => clock(&place, its_clock),
+        Ok((Some(its_clock), Ok(()))) => pooler(config, clock(&place, its_clock)),
         Err(error) => Bad(format!("{place} does not answer: {error}")),
+    }
+}
+
+/// Adds a warning about prepared statements behind a pooler to a good finding.
+fn pooler(config: &Config, finding: Finding) -> Finding {
+    let keeps_statements = config.prepared_statements == PreparedStatements::Always;
+    match finding {
+        Good(text) if keeps_statements => match store::is_pooled(&config.database) {
+            Ok(false) => Good(text),
+            Ok(true) => Doubtful(format!("{text}; {PREPARED_BEHIND_A_POOLER}")),
+            Err(error) => Bad(format!("{text}, but refuses another connection: {error}")),
+        },
+        finding => finding,
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::urls::is_this_machine;
 use crate::config::source::Source;
-use crate::store::{self, DatabaseUrl};
+use crate::store::{self, DatabaseUrl, PreparedStatements};
 
 pub fn read_database(s: &mut Source, data_dir: &Path) -> DatabaseUrl {
     let file = DatabaseUrl::Sqlite(data_dir.join("hallpass.db"));
@@ -16,6 +16,18 @@ pub fn read_database(s: &mut Source, data_dir: &Path) -> DatabaseUrl {
             file
         }
     }
+}
+
+pub fn read_prepared_statements(s: &mut Source) -> PreparedStatements {
+    s.choice(
+        "HALLPASS_DATABASE_PREPARED_STATEMENTS",
+        PreparedStatements::UnlessPooled,
+        &[
+            ("auto", PreparedStatements::UnlessPooled),
+            ("on", PreparedStatements::Always),
+            ("off", PreparedStatements::Never),
+        ],
+    )
 }
 
 /// Parses a database URL whose connection is either local, verified by TLS, or explicitly without

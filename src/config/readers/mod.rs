@@ -17,7 +17,7 @@ mod urls;
 pub(super) use browsers::read_browsers;
 pub(super) use claims::{read_audience, read_client_id, read_custom_claims};
 pub use database::database_url;
-pub(super) use database::read_database;
+pub(super) use database::{read_database, read_prepared_statements};
 pub(super) use limits::read_limits;
 pub(super) use mode::Mode;
 pub(super) use passwords::{read_bcrypt_cost, read_password_policy};

@@ -52,7 +52,11 @@ fn read_preset(s: &mut Source, preset: &Preset) -> Option<ProviderSettings> {
     read_scopes(s, &prefix, &mut settings, |has_openid| {
         has_openid == preset.has_id_tokens() || (preset.works_without_openid && !has_openid)
     });
-    settings.native_client_ids = read_native_client_ids(s, &prefix, preset.has_id_tokens());
+    settings.native_client_ids = read_native_client_ids(s, &prefix);
+    if !settings.native_client_ids.is_empty() && !preset.has_id_tokens() {
+        let name = native_client_ids(&prefix);
+        s.fault(&name, "is not for this provider, which has no id tokens");
+    }
     Some(settings)
 }
 
@@ -78,7 +82,7 @@ fn read_generic(s: &mut Source, name: &str, targets: Targets) -> Option<Provider
         EmailTrust::parse(text)
             .ok_or_else(|| "must be on, off, or domains separated by commas".to_owned())
     });
-    let native_client_ids = read_native_client_ids(s, &prefix, true);
+    let native_client_ids = read_native_client_ids(s, &prefix);
     let display_name = s.text(&format!("{prefix}_DISPLAY_NAME"));
     let mut settings = Preset::generic(id, issuer?, client_id?, secret);
     read_scopes(s, &prefix, &mut settings, |has_openid| has_openid);
@@ -170,14 +174,17 @@ fn read_scopes(
     }
 }
 
-fn read_native_client_ids(s: &mut Source, prefix: &str, has_id_tokens: bool) -> Vec<String> {
-    let name = format!("{prefix}_NATIVE_CLIENT_IDS");
+/// Returns the name of the setting.
+fn native_client_ids(prefix: &str) -> String {
+    format!("{prefix}_NATIVE_CLIENT_IDS")
+}
+
+fn read_native_client_ids(s: &mut Source, prefix: &str) -> Vec<String> {
+    let name = native_client_ids(prefix);
     let Some(text) = s.text(&name) else { return Vec::new() };
     let ids: Vec<String> = text.split(',').map(|part| part.trim().to_owned()).collect();
     if ids.iter().any(String::is_empty) {
         s.fault(&name, "must be client ids separated by commas");
-    } else if !has_id_tokens {
-        s.fault(&name, "is not for this provider, which has no id tokens");
     }
     ids
 }

@@ -92,6 +92,15 @@ pub fn user_number(key: &str) -> Option<i64> {
     crate::drf::http::parsing::value::strip(key).parse().ok()
 }
 
+/// Rights of a caller at a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rights {
+    /// The caller may read.
+    Read,
+    /// The caller may write too. The description of the page then has its fields.
+    Write,
+}
+
 impl Page {
     /// Returns the methods that it supports.
     pub fn methods(&self) -> &'static [&'static str] {
@@ -109,8 +118,8 @@ impl Page {
         matches!(self, Self::Root | Self::UserList | Self::User(_))
     }
 
-    /// Returns the response to `OPTIONS`; `with_fields` if the caller may write here.
-    pub fn description(&self, with_fields: bool) -> Value {
+    /// Returns the response to `OPTIONS`.
+    pub fn description(&self, rights: Rights) -> Value {
         let (name, text) = self.name_and_text();
         let mut answer = json!({
             "name": name,
@@ -123,7 +132,7 @@ impl Page {
             ],
         });
         let method = if matches!(self, Self::User(_)) { "PUT" } else { "POST" };
-        if let (true, Some(fields)) = (with_fields, self.fields()) {
+        if let (Rights::Write, Some(fields)) = (rights, self.fields()) {
             answer["actions"] = json!({ method: fields });
         }
         answer

@@ -12,7 +12,7 @@ use crate::domain::{Email, EmailChange, Fault, User, UserId, Username};
 use crate::drf::accounts::{AccountFields, list_users};
 use crate::drf::flows::{Authenticated, DrfFlows};
 use crate::drf::http::answers::{failure, faults, read_fields};
-use crate::drf::http::pages::user_number;
+use crate::drf::http::pages::{Rights, user_number};
 use crate::drf::http::parsing::fields::{
     self, BAD_USERNAME, DOMAIN_DENIED, EMAIL_TAKEN, Extent, Faults, REQUIRED, USERNAME_TAKEN, one,
 };
@@ -41,7 +41,10 @@ pub fn answer_list(
                 list_page(flows.core, UserId::NONE, &request.origin).map_err(failure)?;
             Ok(Answer::list(list, next))
         }
-        "OPTIONS" => Ok(Answer::ok(request.page.description(caller.is_staff))),
+        "OPTIONS" => {
+            let rights = if caller.is_staff { Rights::Write } else { Rights::Read };
+            Ok(Answer::ok(request.page.description(rights)))
+        }
         "POST" if !caller.is_staff => Err(Answer::forbidden()),
         "POST" => {
             let wanted = read_account(flows, request, caller, Extent::Whole, None)?;
@@ -72,7 +75,10 @@ pub fn answer_one(
     let existing = || find()?.ok_or_else(Answer::not_found);
     match request.method.as_str() {
         "GET" | "HEAD" => Ok(Answer::ok(shown(&existing()?, &request.origin))),
-        "OPTIONS" => Ok(Answer::ok(request.page.description(find()?.is_some()))),
+        "OPTIONS" => {
+            let rights = if find()?.is_some() { Rights::Write } else { Rights::Read };
+            Ok(Answer::ok(request.page.description(rights)))
+        }
         "PUT" => change(flows, request, existing()?.id, sender, Extent::Whole),
         "PATCH" => change(flows, request, existing()?.id, sender, Extent::Partial),
         "DELETE" => {

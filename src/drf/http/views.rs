@@ -9,7 +9,7 @@ use crate::drf::flows::{AccessError, Authenticated, DrfFlows};
 use crate::drf::http::answers::{failure, faults, read_fields};
 use crate::drf::http::authentication::{self, Credentials, Schemes};
 use crate::drf::http::negotiation::{NegotiationError, negotiate};
-use crate::drf::http::pages::Page;
+use crate::drf::http::pages::{Page, Rights};
 use crate::drf::http::parsing::fields;
 use crate::drf::http::parsing::value::Fields;
 use crate::drf::http::request::Request;
@@ -40,7 +40,7 @@ fn answer_page(flows: DrfFlows<'_>, request: &Request, schemes: Schemes) -> Resu
     match &request.page {
         Page::ObtainToken | Page::VerifyToken | Page::RefreshToken => match method {
             "POST" => answer_token_page(flows, request),
-            "OPTIONS" => Ok(Answer::ok(request.page.description(true))),
+            "OPTIONS" => Ok(Answer::ok(request.page.description(Rights::Write))),
             _ => Err(Answer::method_not_allowed(method)),
         },
         Page::Restricted => {
@@ -52,7 +52,7 @@ fn answer_page(flows: DrfFlows<'_>, request: &Request, schemes: Schemes) -> Resu
                     "username": user.username.as_str(),
                     "token": token,
                 }))),
-                "OPTIONS" => Ok(Answer::ok(request.page.description(false))),
+                "OPTIONS" => Ok(Answer::ok(request.page.description(Rights::Read))),
                 _ => Err(Answer::method_not_allowed(method)),
             }
         }
@@ -62,7 +62,7 @@ fn answer_page(flows: DrfFlows<'_>, request: &Request, schemes: Schemes) -> Resu
                 "GET" | "HEAD" => {
                     Ok(Answer::ok(json!({ "users": format!("{}/users/", request.origin) })))
                 }
-                "OPTIONS" => Ok(Answer::ok(request.page.description(false))),
+                "OPTIONS" => Ok(Answer::ok(request.page.description(Rights::Read))),
                 _ => Err(Answer::method_not_allowed(method)),
             }
         }

@@ -59,7 +59,7 @@ impl Flows {
         let (id, session) = (claims.user_id(), claims.session_id());
         let (deletion, now) = self.reauthenticated(claims, password, device, |user| {
             let now = self.now();
-            let deletion = self.write_deletion(move |conn, rows| {
+            let deletion = self.write_deletion(id, move |conn, rows| {
                 lock_superusers_for(conn, &user)?;
                 let user = lock_unchanged(conn, &user, &session)?;
                 delete_account(conn, &user, &EventContext::of(id, now), rows)
@@ -71,17 +71,18 @@ impl Flows {
         Ok(())
     }
 
-    /// Runs the transaction of a deletion. Rows that cannot be deleted are no reason to keep the
+    /// Runs the transaction that deletes the account `id`. Rows that cannot be deleted are no reason to keep the
     /// account: they are left to the steps.
     pub(crate) fn write_deletion<T: Send + 'static>(
         &self,
+        id: UserId,
         work: impl FnOnce(&mut Conn, Rows) -> Result<T> + Clone + Send + 'static,
     ) -> Result<T> {
         if self.db.has_one_writer() {
             let at_once = work.clone();
             match self.db.write(move |conn| at_once(conn, Rows::AtOnce)) {
                 Err(error) if error.is_temporary() => {
-                    tracing::warn!(%error, "the rows of an account are not deleted at once");
+                    tracing::warn!(user_id = id.0, %error, "the rows of an account are not deleted at once");
                 }
                 outcome => return outcome,
             }

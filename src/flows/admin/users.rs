@@ -105,7 +105,7 @@ impl Flows {
     pub fn delete_user(&self, caller: &Caller, id: UserId) -> Result<()> {
         let (by, now) = (self.administrator(caller, Scope::UsersWrite)?, self.now());
         let caller = by.clone();
-        let deletion = self.write_deletion(move |conn, rows| {
+        let deletion = self.write_deletion(id, move |conn, rows| {
             let seen = lock_for_staff(conn, id)?;
             caller.may_modify(conn, &seen, now)?;
             delete_account(conn, &seen, &caller.context(id, now), rows)

@@ -196,7 +196,8 @@ impl Flows {
             Ok::<_, Error>(())
         });
         if let Err(error) = noted {
-            tracing::warn!(%error, "the failure of a social log-in is not recorded");
+            let user_id = flow.challenge.user_id.map(|id| id.0);
+            tracing::warn!(user_id, %error, "the failure of a social log-in is not recorded");
         }
     }
 

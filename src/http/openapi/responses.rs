@@ -102,11 +102,16 @@ fn error_response(codes: &[Code]) -> Value {
     });
     let mut headers = Map::new();
     if let Some(challenge) = codes.iter().find_map(|code| code.challenge()) {
+        let description = if codes.contains(&Code::PermissionDenied) {
+            "The challenge of RFC 6750 section 3, with `permission_denied`; with the `scope` that an API key lacks."
+        } else {
+            "The challenge of RFC 6750 section 3; with an error code only where an access token was sent."
+        };
         headers.insert(
             "WWW-Authenticate".into(),
             json!({
-                "description": "The challenge of RFC 6750 section 3; with an error code only where an access token was sent.",
-                "required": true,
+                "description": description,
+                "required": codes.iter().all(|code| code.challenge().is_some()),
                 "schema": {"type": "string"},
                 "example": challenge
             }),
@@ -139,7 +144,7 @@ pub(super) fn describe_forms(operation: &mut Value, codes: &[Code]) {
     }
     for (status, codes) in groups.into_iter().filter(|(status, _)| !takes_json || *status == 400) {
         let mut response = error_response(&codes);
-        if status != 401
+        if ![401, 403].contains(&status)
             && let Some(headers) = response.get_mut("headers").and_then(Value::as_object_mut)
         {
             headers.shift_remove("WWW-Authenticate");

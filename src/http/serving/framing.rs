@@ -9,7 +9,8 @@
 
 use memchr::memchr;
 
-/// Size in bytes of the longest line that is looked at. Longer heads are left to actix-http.
+/// Size in bytes of the longest line that is kept. Of a longer one in a head, such as a cookie, the
+/// name of the field is enough.
 const MAX_LINE: usize = 8 * 1024;
 
 /// The part of a request that the next byte belongs to.
@@ -18,6 +19,8 @@ enum Part {
     /// None: a request begins with it, or an empty line before one.
     Between,
     Head,
+    /// The rest of a long line of the head, which says nothing about the body.
+    LongLine,
     /// This many bytes of the body.
     Body(u64),
     /// The line with the size of a chunk.
@@ -83,6 +86,13 @@ impl Framing {
                     count
                 }
                 Part::Head | Part::ChunkSize | Part::Trailers => self.take_line(rest),
+                Part::LongLine => match memchr(b'\n', rest) {
+                    Some(end) => {
+                        self.part = Part::Head;
+                        end + 1
+                    }
+                    None => rest.len(),
+                },
                 Part::Between | Part::Unknown => rest.len(),
             };
         }
@@ -94,8 +104,7 @@ impl Framing {
         let end = memchr(b'\n', bytes);
         let part = &bytes[..end.unwrap_or(bytes.len())];
         if self.line.len() + part.len() > MAX_LINE {
-            (self.part, self.line) = (Part::Unknown, Vec::new());
-            return bytes.len();
+            return self.begin_long_line(part);
         }
         let Some(end) = end else {
             self.line.extend_from_slice(part);
@@ -109,6 +118,16 @@ impl Framing {
             self.end_line(&line);
         }
         end + 1
+    }
+
+    /// Takes the bytes up to the longest line that is kept, and forgets the line.
+    fn begin_long_line(&mut self, part: &[u8]) -> usize {
+        let mut line = std::mem::take(&mut self.line);
+        let count = MAX_LINE - line.len();
+        line.extend_from_slice(&part[..count]);
+        let is_harmless = self.part == Part::Head && !is_about_end(&line);
+        self.part = if is_harmless { Part::LongLine } else { Part::Unknown };
+        count
     }
 
     fn end_line(&mut self, line: &[u8]) {
@@ -145,6 +164,13 @@ impl Framing {
 fn taken(bytes: &[u8], left: u64) -> (usize, u64) {
     let count = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
     (count, left - count as u64)
+}
+
+/// Returns whether a line of a head can decide where the request ends.
+fn is_about_end(line: &[u8]) -> bool {
+    let fields: [&[u8]; 4] = [b"content-length", b"transfer-encoding", b"connection", b"upgrade"];
+    let name = memchr(b':', line).map_or(line, |colon| &line[..colon]);
+    line.starts_with(b"CONNECT ") || fields.iter().any(|field| name.eq_ignore_ascii_case(field))
 }
 
 /// Returns the body that a head announces with one more line.

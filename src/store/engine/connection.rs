@@ -13,6 +13,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::domain::UtcTime;
 use crate::store::engine::certificates::with_system_certificates;
 use crate::store::engine::health::{Trust, WriteState};
+use crate::store::engine::sqlite_file;
 use crate::store::{DatabaseUrl, Error, Result};
 
 /// A connection to either database.
@@ -32,6 +33,12 @@ const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 5000;";
 
 /// Time for which emptying the log waits for readers.
 const READERS_WAIT: Duration = Duration::from_millis(20);
+
+#[derive(diesel::QueryableByName)]
+struct Journal {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    journal_mode: String,
+}
 
 /// Flag of a connection that may only read.
 #[derive(Clone, Copy, Debug)]
@@ -109,8 +116,7 @@ impl Manager {
             && let Some(limited) = with_lock_timeout(url, timeout)
         {
             match PgConnection::establish(&limited) {
-                // PgBouncer accepts few start-up options and refuses connections with others.
-                Err(error) if error.to_string().contains("startup parameter") => {
+                Err(error) if refuses_option(&error) => {
                     let mut conn = PgConnection::establish(url)?;
                     self.note_pooler(&mut conn);
                     return Ok(conn);
@@ -137,6 +143,7 @@ impl Manager {
     fn note_pooler(&self, conn: &mut PgConnection) {
         static LOGGED: Once = Once::new();
         if self.prepared_statements == PreparedStatements::Always {
+            LOGGED.call_once(|| tracing::warn!("{PREPARED_BEHIND_A_POOLER}"));
             return;
         }
         LOGGED.call_once(|| {
@@ -149,14 +156,25 @@ impl Manager {
     }
 
     fn open_sqlite(&self, path: &Path) -> Result<Conn> {
+        if !self.read_only.0 {
+            sqlite_file::require_writable(path)?;
+        }
+        self.open_file(path).map_err(|error| sqlite_file::explain(path, error))
+    }
+
+    fn open_file(&self, path: &Path) -> Result<Conn> {
         let path = path.to_str().ok_or_else(|| Error::Internal("path is not UTF-8".into()))?;
         let mut conn = SqliteConnection::establish(path)?;
         conn.batch_execute(BUSY_TIMEOUT)?;
+        let journal: Journal =
+            diesel::sql_query("PRAGMA journal_mode = WAL").get_result(&mut conn)?;
+        if journal.journal_mode != "wal" {
+            return Err(Error::Unsuitable(sqlite_file::NO_WAL.to_owned()));
+        }
         // synchronous: an acknowledged write survives a power cut. secure_delete: what is deleted
         // is overwritten with zeros.
         conn.batch_execute(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
-             PRAGMA secure_delete = ON;",
+            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;",
         )?;
         // In KiB, for the writer: the inner pages of the indexes of a million users.
         conn.batch_execute(if self.read_only.0 {
@@ -166,6 +184,16 @@ impl Manager {
         })?;
         Ok(Conn::Sqlite(conn))
     }
+}
+
+/// The warning about a pooler with `HALLPASS_DATABASE_PREPARED_STATEMENTS=on`.
+pub const PREPARED_BEHIND_A_POOLER: &str = "Postgres is reached through a pooler, and HALLPASS_DATABASE_PREPARED_STATEMENTS=on: in \
+     transaction mode, a pooler that does not track prepared statements loses or confuses them; set \
+     auto or off unless yours tracks them";
+
+/// Returns whether a pooler refused a start-up option, of which it accepts few.
+pub(super) fn refuses_option(error: &diesel::ConnectionError) -> bool {
+    error.to_string().contains("startup parameter")
 }
 
 fn prepare_no_statements(conn: &mut PgConnection) {
@@ -190,7 +218,7 @@ pub(crate) fn open_to_look(url: &DatabaseUrl) -> Result<Conn> {
 }
 
 /// Returns the URL for libpq with time-outs.
-fn connection_url(url: &str) -> Result<String> {
+pub(super) fn connection_url(url: &str) -> Result<String> {
     Ok(with_time_limits(&with_system_certificates(url)?))
 }
 
@@ -209,7 +237,7 @@ fn with_time_limits(url: &str) -> String {
 }
 
 /// Adds `lock_timeout` to the start-up options of a URL, unless it has another.
-fn with_lock_timeout(url: &str, timeout: Duration) -> Option<String> {
+pub(super) fn with_lock_timeout(url: &str, timeout: Duration) -> Option<String> {
     if url.contains("lock_timeout") {
         return None;
     }
@@ -296,6 +324,16 @@ mod tests {
         let mut conn = Manager::new(url, ReadOnly(false)).open().unwrap();
         let full = diesel::sql_query("PRAGMA synchronous").get_result::<Setting>(&mut conn);
         assert_eq!(full.unwrap().synchronous, 2);
+    }
+
+    /// This way of locking needs no shared memory, without which there is no write-ahead log.
+    #[test]
+    fn a_file_without_a_write_ahead_log_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.db");
+        let url = DatabaseUrl::Sqlite(format!("file:{}?vfs=unix-dotfile", file.display()).into());
+        let refused = Manager::new(url, ReadOnly(false)).open().err().unwrap();
+        assert!(matches!(refused, Error::Unsuitable(_)), "{refused}");
     }
 
     /// `.cargo/config.toml` chooses it: Diesel writes `LIMIT ?`, and SQLite would plan such a

@@ -13,6 +13,7 @@ use diesel_migrations::MigrationHarness;
 
 use crate::store::engine::connection::{Manager, ReadOnly};
 use crate::store::engine::migrations::{POSTGRES, SQLITE};
+use crate::store::engine::sqlite_file::folder_of;
 use crate::store::engine::suitable::{find_missing, record_level};
 use crate::store::engine::transaction::in_new_transaction;
 use crate::store::{Conn, DatabaseUrl, Error, Result};
@@ -195,10 +196,7 @@ fn fault(error: impl std::fmt::Display) -> Error {
 /// switch it to WAL at the same moment refuse each other at once. The lock ends with the returned
 /// handle.
 fn lock_folder(database: &Path) -> Result<File> {
-    let folder = match database.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(database);
     let fault = |error: io::Error| Error::Unavailable(format!("{}: {error}", folder.display()));
     let handle = File::open(folder).map_err(fault)?;
     let mut waits = Waits::until(OTHER_INSTANCE_TIMEOUT);

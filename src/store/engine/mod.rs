@@ -13,6 +13,7 @@ pub(crate) mod objects;
 pub(crate) mod pool;
 pub(crate) mod privileges;
 pub(crate) mod probe;
+mod sqlite_file;
 pub(crate) mod suitable;
 pub(crate) mod transaction;
 pub(crate) mod url;

@@ -6,10 +6,12 @@ use diesel::RunQueryDsl as _;
 use diesel::connection::{Connection, TransactionManager};
 use diesel::pg::PgConnection;
 
-use crate::store::engine::connection::{Conn, Manager, ReadOnly};
+use crate::store::engine::connection::{
+    Conn, Manager, ReadOnly, connection_url, refuses_option, with_lock_timeout,
+};
 use crate::store::engine::health::{Fault, Faults, Obstacle};
 use crate::store::engine::transaction::{Durability, begin_waiting, finish};
-use crate::store::{Error, Result};
+use crate::store::{DatabaseUrl, Error, Result};
 
 /// A connection of a pool.
 pub(crate) struct Pooled {
@@ -142,6 +144,20 @@ impl r2d2::HandleError<Error> for LogFaults {
         if !matches!(error, Error::ReadOnly(_)) {
             tracing::warn!(%error, "cannot connect to the database");
         }
+    }
+}
+
+/// The lock time-out of a connection that only shows whether it has one.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Returns whether Postgres is reached through a pooler, as far as one can be recognised.
+pub fn is_pooled(url: &DatabaseUrl) -> Result<bool> {
+    let DatabaseUrl::Postgres(url) = url else { return Ok(false) };
+    let limited = with_lock_timeout(&connection_url(url)?, PROBE_TIMEOUT);
+    let Some(limited) = limited else { return Ok(false) };
+    match PgConnection::establish(&limited) {
+        Err(error) if refuses_option(&error) => Ok(true),
+        outcome => Ok(!state(&mut outcome?)?.limits_waits),
     }
 }
 

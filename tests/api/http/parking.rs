@@ -104,6 +104,22 @@ fn requests_that_arrive_together_are_all_served_before_and_after_a_pause() {
 }
 
 #[test]
+fn a_connection_with_long_heads_is_served_after_each_pause() {
+    let app = World::sqlite().app();
+    let mut raw = Raw::to(&app);
+    for length in [9_000, 16_384, 100_000] {
+        let long = GET.replace("Host: a", &format!("Host: a\r\nCookie: a={}", "b".repeat(length)));
+        for request in [&long, GET, &[&long, GET].concat()] {
+            raw.send(request);
+            for _ in request.matches("GET ") {
+                assert_eq!(answer(&mut raw).status, 200, "{length}");
+            }
+            pause();
+        }
+    }
+}
+
+#[test]
 fn a_client_that_waits_before_it_sends_a_body_is_served_after_a_pause() {
     let app = World::sqlite().app();
     let mut raw = Raw::to(&app);

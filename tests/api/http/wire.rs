@@ -338,3 +338,30 @@ fn a_request_that_is_sent_ahead_changes_no_response_before_it() {
         }
     }
 }
+
+/// Cookies of other applications on the host can be long.
+#[test]
+fn a_long_head_changes_no_response_before_or_after_it() {
+    let app = app();
+    let get = "GET /v1/config HTTP/1.1\r\nHost: a\r\n";
+    let head = "HEAD /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    for length in [8_000, 8_192, 9_000, 16_384, 60_000] {
+        let long = "b".repeat(length);
+        for field in ["Cookie: a=", "X-A: "] {
+            let first = format!("{get}{field}{long}\r\n\r\n");
+            for cut in [0, 100, 8_192, length, first.len() - 1, first.len(), first.len() + 3] {
+                let both = [&first, head].concat();
+                let cut = cut.min(both.len());
+                let mut raw = Raw::to(&app);
+                raw.send(&both[..cut]);
+                raw.send(&both[cut..]);
+                let answer = raw.answer().unwrap();
+                assert_eq!(answer.status, 200, "{field}{length} cut at {cut}");
+                assert!(!answer.body.is_empty(), "{field}{length} cut at {cut}");
+                let last = String::from_utf8(raw.rest()).unwrap();
+                assert!(last.starts_with("HTTP/1.1 200 OK\r\n"), "{last:?}");
+                assert!(last.ends_with("\r\n\r\n"), "{last:?}");
+            }
+        }
+    }
+}

@@ -97,19 +97,28 @@ fn check_headers(place: &str, path: &str, answer: &Answer) {
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{place}");
     assert_eq!(answer.header("referrer-policy"), Some("no-referrer"), "{place}");
     assert!(answer.header("cache-control").is_some(), "{place}");
-    assert_eq!(
-        answer.status == 401 && !is_page(answer),
-        answer.header("www-authenticate").is_some(),
-        "{place}"
-    );
+    let asks_for_credentials = answer.header("www-authenticate").is_some();
+    let should_ask = match answer.status {
+        401 => !is_page(answer),
+        // Without a body, the code is unknown.
+        403 if answer.body.is_empty() => asks_for_credentials,
+        403 => answer.code() == "permission_denied",
+        _ => false,
+    };
+    assert_eq!(should_ask, asks_for_credentials, "{place}");
     // RFC 6750 section 3.1: an error code only where an access token was sent. RFC 6749 section
     // 5.2: a client secret is asked for again, at the endpoints that take one.
     if let Some(challenge) = answer.header("www-authenticate")
         && !answer.body.is_empty()
     {
         let is_about_access_token = answer.code().starts_with("token_");
-        let expected =
-            if is_about_access_token { "Bearer error=\"invalid_token\"" } else { "Bearer" };
+        let expected = match answer.status {
+            403 => "Bearer error=\"insufficient_scope\"",
+            _ if is_about_access_token => "Bearer error=\"invalid_token\"",
+            _ => "Bearer",
+        };
+        // The scope that an API key lacks.
+        let challenge = challenge.split(", scope=").next().unwrap_or_default();
         let takes_client_secret = ["/v1/introspect", "/v1/revoke"].contains(&path);
         let is_about_client_secret = takes_client_secret
             && (is_about_access_token || answer.code() == "authentication_required");
@@ -240,8 +249,12 @@ fn an_answer_that_the_document_does_not_have_is_noticed() {
         ] {
             headers.insert(name, value.parse().unwrap());
         }
-        if status == 401 {
-            headers.insert("www-authenticate", "Bearer error=\"invalid_token\"".parse().unwrap());
+        if let Some(error) = [(401, "invalid_token"), (403, "insufficient_scope")]
+            .into_iter()
+            .find_map(|(known, error)| (known == status).then_some(error))
+        {
+            let challenge = format!("Bearer error=\"{error}\"");
+            headers.insert("www-authenticate", challenge.parse().unwrap());
         }
         headers
     };
@@ -270,6 +283,7 @@ fn an_answer_that_the_document_does_not_have_is_noticed() {
     assert!(passes("/v1/me", problem(401, "token_expired")));
     assert!(!passes("/v1/me", problem(401, "code_invalid")));
     assert!(!passes("/v1/me", problem(403, "permission_denied")));
+    assert!(passes("/v1/users", problem(403, "permission_denied")));
     assert!(!passes("/nothing", success(200, "{}")));
     assert!(passes("/verify-email", page("text/html; charset=utf-8")));
     assert!(!passes("/verify-email", page("text/plain")));

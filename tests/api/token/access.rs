@@ -168,6 +168,26 @@ on_both! {
         me(&format!("bearer {}", tokens.access)).is(200);
     }
 
+    fn a_token_without_the_rights_is_told_so_in_a_challenge(world) {
+        let app = world.app();
+        let tokens = mina(&world, &app);
+        for (method, path) in [("GET", "/v1/users"), ("GET", "/v1/users/1"), ("GET", "/v1/api-keys")] {
+            let bearer = format!("Bearer {}", tokens.access);
+            let refused = app.send(method, path, &[("authorization", &bearer)], "");
+            let refused = refused.refused(403, "permission_denied");
+            // Rights of users are no scopes.
+            let challenge = "Bearer error=\"insufficient_scope\"";
+            assert_eq!(refused.header("www-authenticate"), Some(challenge), "{path}");
+        }
+        let root = app.superuser(&world, "root@example.com");
+        let (_, key) = app.api_key(&root, &["users:read"]);
+        let bearer = format!("Bearer {key}");
+        let refused = app.send("DELETE", "/v1/users/1", &[("authorization", &bearer)], "");
+        let refused = refused.refused(403, "permission_denied");
+        let challenge = "Bearer error=\"insufficient_scope\", scope=\"users:write\"";
+        assert_eq!(refused.header("www-authenticate"), Some(challenge));
+    }
+
     fn two_bearer_tokens_are_not_guessed_between(world) {
         let app = world.app();
         let tokens = mina(&world, &app);

@@ -139,6 +139,13 @@ on_both! {
             let bearer = format!("Bearer {key}");
             let answer = post(&app, path, Some(&bearer), &form).refused(403, "permission_denied");
             assert_eq!(answer.json()["error"], "insufficient_scope");
+            let scope = path.trim_start_matches("/v1/");
+            let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"");
+            assert_eq!(answer.header("www-authenticate"), Some(challenge.as_str()));
+            // For a client secret too: a Bearer token with the scope would be accepted.
+            let basic = format!("Basic {}", STANDARD.encode(format!("billing:{key}")));
+            let answer = post(&app, path, Some(&basic), &form).refused(403, "permission_denied");
+            assert_eq!(answer.header("www-authenticate"), Some(challenge.as_str()));
             for authorization in [None, Some("Digest x"), Some("hpk_x")] {
                 let answer = post(&app, path, authorization, &form);
                 let answer = answer.refused(401, "authentication_required");

@@ -61,7 +61,11 @@ fn no_acknowledged_registration_is_lost(setup: &Setup, mailbox: &Mailbox) {
 
     let again = setup.start();
     let addresses = acknowledged.iter().map(|(email, _)| email.as_str());
-    let (codes, took) = mailbox.wait_for(addresses, Duration::from_secs(40));
+    // A lease of the killed instance lasts 20 seconds.
+    let (codes, took) = mailbox.wait_or(addresses, Duration::from_secs(40), || {
+        let listed = setup.run(&["mail", "list"]);
+        format!("{}\n{}", listed.stdout, again.log())
+    });
     println!(
         "{} acknowledged, {before} had mail at the kill, the last mail came {took:?} after the \
          restart",

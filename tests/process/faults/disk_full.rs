@@ -178,6 +178,32 @@ fn doctor_tells_a_folder_that_is_full_or_read_only() {
 }
 
 #[test]
+fn a_start_without_room_or_on_a_read_only_disk_names_file_and_cause() {
+    let setup = Setup::on_sqlite().with("DATABASE_URL", "sqlite://disk/hallpass.db");
+    let Some(disk) = SmallDisk::mount(setup.folder().join("disk"), "4m") else { return };
+    let told = |cause: &str| {
+        let refused = setup.run(&["serve"]);
+        assert!(!refused.success);
+        let last = refused.stderr.trim_end().lines().next_back().unwrap();
+        let [_, database] = doctor(&setup);
+        for line in [last, &database] {
+            assert!(line.contains("disk/hallpass.db") && line.contains(cause), "{line}");
+            assert!(!line.contains("{ ") && !line.contains("Error("), "{line}");
+        }
+        assert!(database.starts_with("FAIL "), "{database}");
+    };
+    disk.fill();
+    told("No space left on device");
+    disk.empty();
+    setup.start().stop();
+    disk.fill();
+    told("No space left on device");
+    disk.empty();
+    disk.make_read_only();
+    told("Read-only file system");
+}
+
+#[test]
 fn a_full_disk_costs_503_for_writes_and_loses_nothing_on_sqlite() {
     let setup = Setup::on_sqlite().with("DATABASE_URL", "sqlite://disk/hallpass.db");
     let Some(disk) = SmallDisk::mount(setup.folder().join("disk"), "4m") else { return };

@@ -8,8 +8,10 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::client::PASSWORD;
+use crate::mailbox::Mailbox;
 use crate::scratch;
 use crate::service::{Service, Setup};
+use crate::sql;
 
 /// Far more requests than fill a stalled pipe of 64 KiB and the lines that may wait with it.
 const TOO_MANY: usize = 12_000;
@@ -146,4 +148,37 @@ fn broken() -> Stdio {
 
 fn full() -> Stdio {
     OpenOptions::new().write(true).open("/dev/full").unwrap().into()
+}
+
+#[test]
+fn warnings_about_an_account_name_its_id() {
+    let setup = Setup::on_sqlite();
+    let service = setup.start();
+    let api = service.api();
+    let mailbox = Mailbox::folder(&setup);
+    let database = setup.folder().join("data/hallpass.db");
+    mailbox.new_account(&api, "first@example.com");
+    let access = mailbox.new_account(&api, "second@example.com");
+    let refuse = |name: &str, action: &str| {
+        let raise = "BEGIN SELECT RAISE(ABORT, 'refused'); END";
+        sql::change_sqlite(&database, &format!("CREATE TRIGGER {name} BEFORE {action} {raise}"));
+    };
+    refuse("no_events", "INSERT ON events");
+    assert_eq!(api.log_in("second@example.com", "wrong").status, 401);
+    let password = json!({"current_password": "wrong", "new_password": "plum tree at dusk"});
+    assert_eq!(api.send("POST", "/v1/password-change", &access, &password).status, 401);
+    sql::change_sqlite(&database, "DROP TRIGGER no_events");
+    refuse("no_deletion", "DELETE ON users");
+    let password = json!({"password": PASSWORD});
+    assert_eq!(api.send("DELETE", "/v1/me", &access, &password).status, 204);
+    let log = service.stop_for_log();
+    for (warning, count) in [
+        ("a wrong password is missing in the audit trail", 2),
+        ("the rows of an account are not deleted at once", 1),
+        ("data of a deleted user is not erased yet", 1),
+    ] {
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains(warning)).collect();
+        assert_eq!(lines.len(), count, "{warning}: {log}");
+        assert!(lines.iter().all(|line| line.contains("user_id=2")), "{lines:?}");
+    }
 }

@@ -146,6 +146,34 @@ fn prepared_statements_that_a_pooler_loses_are_reported_with_the_setting() {
 }
 
 #[test]
+fn statements_that_are_prepared_behind_a_pooler_are_a_warning() {
+    let warning = "through a pooler, and HALLPASS_DATABASE_PREPARED_STATEMENTS=on";
+    for more in ["", "ignore_startup_parameters = options"] {
+        let Some(cluster) = Cluster::start_new() else { return };
+        let Some(pooler) = Pooler::start_with(&cluster, FEW_SERVER_PROCESSES, more) else { return };
+        for (url, is_pooled) in [(pooler.url(), true), (cluster.url(), false)] {
+            for (mode, is_warned) in [("on", is_pooled), ("auto", false), ("off", false)] {
+                let setup = Setup::on_sqlite().with("DATABASE_URL", &url);
+                let setup = setup.with("HALLPASS_DATABASE_PREPARED_STATEMENTS", mode);
+                // The first command makes the tables, by a connection that prepares nothing.
+                assert!(setup.run(&["migrate"]).success);
+                let report = setup.run(&["doctor"]);
+                let database = report.stdout.lines().find(|it| it.contains(" database: ")).unwrap();
+                let mark = if is_warned { "warn " } else { "ok " };
+                assert!(database.starts_with(mark), "{mode}: {database}");
+                assert_eq!(database.contains(warning), is_warned, "{mode}: {database}");
+                let listed = setup.run(&["mail", "list"]);
+                assert_eq!(
+                    listed.stderr.matches(warning).count(),
+                    usize::from(is_warned),
+                    "{mode}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn a_lock_that_a_session_left_behind_is_logged_and_hinders_no_start_without_migrations() {
     let Some((cluster, _pooler, setup)) = behind_a_pooler(FEW_SERVER_PROCESSES) else { return };
     let mut left = PgConnection::establish(&cluster.url()).unwrap();

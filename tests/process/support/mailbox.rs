@@ -47,24 +47,42 @@ impl Mailbox {
         codes
     }
 
-    /// Waits until all users have mail. Returns the codes and the time it took.
+    /// Waits until all users have mail, at most `limit` for the next one. Returns the codes and the
+    /// time it took.
     pub fn wait_for<'a>(
         &self,
         addresses: impl IntoIterator<Item = &'a str>,
         limit: Duration,
     ) -> (HashMap<String, Vec<String>>, Duration) {
+        self.wait_or(addresses, limit, String::new)
+    }
+
+    /// The same; what `explain` returns is shown if it takes too long.
+    pub fn wait_or<'a>(
+        &self,
+        addresses: impl IntoIterator<Item = &'a str>,
+        limit: Duration,
+        explain: impl Fn() -> String,
+    ) -> (HashMap<String, Vec<String>>, Duration) {
         let addresses: Vec<&str> = addresses.into_iter().collect();
         let started = Instant::now();
+        let (mut last_mail, mut left) = (started, addresses.len());
         loop {
             let codes = self.codes();
-            let waiting = addresses.iter().filter(|address| !codes.contains_key(**address)).count();
-            if waiting == 0 {
+            let waiting: Vec<&&str> =
+                addresses.iter().filter(|address| !codes.contains_key(**address)).collect();
+            if waiting.is_empty() {
                 return (codes, started.elapsed());
             }
+            if waiting.len() < left {
+                (last_mail, left) = (Instant::now(), waiting.len());
+            }
             assert!(
-                started.elapsed() < limit,
-                "after {limit:?} {waiting} of {} have no mail",
-                addresses.len()
+                last_mail.elapsed() < limit,
+                "no mail came for {limit:?}, and {} of {} have no mail: {waiting:?}\n{}",
+                waiting.len(),
+                addresses.len(),
+                explain()
             );
             thread::sleep(Duration::from_millis(50));
         }

@@ -86,6 +86,22 @@ impl Charset {
             },
         }
     }
+
+    /// Returns a text whose percent escapes are bytes in this charset.
+    pub fn unescape(self, text: &str) -> String {
+        if !text.contains('%') {
+            return text.to_owned();
+        }
+        // Other characters than ASCII are no escapes: they were decoded with the whole.
+        text.as_bytes()
+            .chunk_by(|one, other| one.is_ascii() == other.is_ascii())
+            .map(|run| {
+                let bytes: Vec<u8> = percent_encoding::percent_decode(run).collect();
+                let charset = if run.is_ascii() { self } else { Self::Utf8 };
+                charset.decode_lossy(&bytes)
+            })
+            .collect()
+    }
 }
 
 /// Returns each byte as the character of its code.

@@ -1,5 +1,7 @@
 //! Header values with parameters (`application/json; charset=utf-8`), parsed as by Django.
 
+use crate::drf::http::parsing::charset::Charset;
+
 /// A parsed header value: the part before the first `;`, and the parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parametrised {
@@ -13,11 +15,7 @@ impl Parametrised {
     pub fn parse(line: &str) -> Self {
         let mut pieces = split_outside_quotes(line).into_iter();
         let value = pieces.next().unwrap_or_default().trim().to_ascii_lowercase();
-        let parameters = pieces
-            .filter_map(|piece| piece.split_once('='))
-            .map(|(name, value)| (name.trim().to_ascii_lowercase(), unquote(value.trim())))
-            .collect();
-        Self { value, parameters }
+        Self { value, parameters: pieces.filter_map(parameter).collect() }
     }
 
     /// Returns the value of a parameter; the last one of several.
@@ -52,6 +50,21 @@ fn split_outside_quotes(line: &str) -> Vec<&str> {
     .collect()
 }
 
+/// Returns name and value. The value of a name with a `*` may have a charset, a language and percent
+/// escapes, separated by `'` (RFC 2231, section 4).
+fn parameter(piece: &str) -> Option<(String, String)> {
+    let (name, value) = piece.split_once('=')?;
+    let (name, value) = (name.trim().to_ascii_lowercase(), unquote(value.trim()));
+    let Some(plain) = name.strip_suffix('*') else { return Some((name, value)) };
+    let parts: Vec<&str> = value.split('\'').collect();
+    let decoded = if let [charset, _, text] = parts[..] {
+        Some(Charset::named(charset).unwrap_or(Charset::Utf8).unescape(text))
+    } else {
+        None
+    };
+    Some((plain.to_owned(), decoded.unwrap_or(value)))
+}
+
 fn unquote(value: &str) -> String {
     match value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         Some(inner) => inner.replace("\\\\", "\\").replace("\\\"", "\""),
@@ -75,6 +88,18 @@ mod tests {
         let parsed = Parametrised::parse("form-data; name=\"a;b\\\\c\"; x=1");
         assert_eq!(parsed.parameter("name"), Some("a;b\\c"));
         assert_eq!(parsed.parameter("x"), Some("1"));
+    }
+
+    #[test]
+    fn a_star_at_the_end_of_a_name_announces_a_charset() {
+        let parsed = Parametrised::parse("x; a*=latin-1'en'%e9%C3; b*=''%c3%a9é+; c*=1; d*='%31'");
+        assert_eq!(parsed.parameter("a"), Some("éÃ"));
+        assert_eq!(parsed.parameter("b"), Some("éé+"));
+        assert_eq!(parsed.parameter("c"), Some("1"));
+        assert_eq!(parsed.parameter("d"), Some(""));
+        let parsed = Parametrised::parse("x; d*=a'%31; e=''%31");
+        assert_eq!(parsed.parameter("d"), Some("a'%31"));
+        assert_eq!(parsed.parameter("e"), Some("''%31"));
     }
 
     #[test]

@@ -53,6 +53,32 @@ fn requests_are_told_apart_however_they_are_cut() {
 }
 
 #[test]
+fn long_lines_of_a_head_do_not_hide_its_end() {
+    let long = |length: usize| "a:".repeat(length / 2);
+    for length in [8_150, 8_192, 8_194, 9_000, 16_384, 100_000] {
+        let long = long(length);
+        for first in [
+            format!("GET / HTTP/1.1\r\nHost: a\r\nCookie: {long}\r\n\r\n"),
+            format!("GET / HTTP/1.1\nCookie: {long}\nHost: a\n\n"),
+            format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"),
+            format!("POST / HTTP/1.1\r\nCookie: {long}\r\nContent-Length: 2\r\n\r\n{{}}"),
+            format!(
+                "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nCookie: {long}\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n"
+            ),
+        ] {
+            let both = [&first, GET].concat();
+            let cuts = (0..100).chain(8_100..8_300).chain(length..length + 150);
+            for cut in cuts.chain([both.len() / 2]).filter(|cut| *cut <= both.len()) {
+                let (mut found, framing) = pieces(&[&both[..cut], &both[cut..]]);
+                assert!(framing.is_between_requests(), "{length} at {cut}");
+                found.retain(|piece| !piece.is_empty());
+                assert_eq!(found, [first.as_str(), GET], "{length} at {cut}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_part_of_a_request_is_not_the_end_of_one() {
     for request in REQUESTS {
         let start = request.len() - request.trim_start().len();
@@ -82,7 +108,11 @@ fn what_has_no_certain_end_is_passed_on_whole() {
         "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\n{}",
         "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\n",
         "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nT: a\n",
-        &format!("GET /{} HTTP/1.1", "a".repeat(10_000)),
+        &format!("CONNECT {}:80 HTTP/1.1", "a".repeat(10_000)),
+        &format!("GET / HTTP/1.1\r\nConnection: {}Upgrade", "a, ".repeat(4_000)),
+        &format!("POST / HTTP/1.1\r\nContent-Length: {}2", "0".repeat(10_000)),
+        &format!("POST / HTTP/1.1\r\nTransfer-Encoding: {}", "gzip, ".repeat(2_000)),
+        &format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2;{}", "a".repeat(10_000)),
     ] {
         let bytes = [head, "\r\n\r\n", GET].concat();
         let mut framing = Framing::default();
