@@ -16,7 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("private_files", &[]),
     ("clock", &["domain"]),
     ("telemetry", &["config"]),
-    ("store", &["domain"]),
+    ("store", &["domain", "private_files"]),
     ("security", &["domain", "outgoing"]),
     ("social", &["domain", "outgoing"]),
     ("jobs", &["clock", "domain", "store"]),
