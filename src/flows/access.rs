@@ -111,8 +111,8 @@ impl Flows {
     /// Returns the caller as one who may administer accounts.
     ///
     /// # Errors
-    /// [`Error::PermissionDenied`] for a user who is not staff, and [`Error::InsufficientScope`] for
-    /// a key without `scope`.
+    /// [`Error::PermissionDenied`] for a user who is not staff, and [`Error::InsufficientScope`]
+    /// for a key without `scope`.
     pub(crate) fn administrator(&self, caller: &Caller, scope: Scope) -> Result<Administrator> {
         match caller {
             Caller::User(claims) => {

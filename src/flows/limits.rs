@@ -58,8 +58,8 @@ impl Flows {
             return self.reserve_alone(&bounds, counter);
         }
         let (secrets, now) = (self.secrets.clone(), self.now());
-        // Counts may be lost in a power failure. They must not wait for the disk, since all uses of a
-        // counter wait for each other.
+        // Counts may be lost in a power failure. They must not wait for the disk, since all uses of
+        // a counter wait for each other.
         self.db.write_as(WriteKind::Lazy, move |conn| {
             reserve_all(conn, &secrets, &bounds, counters, now)
         })

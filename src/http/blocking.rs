@@ -15,7 +15,7 @@ use crate::flows::{Error, Flows};
 /// Largest number of requests that wait for the database or a hash. More wait only if something is
 /// wrong; further requests are refused immediately instead of piling up.
 const MAX_WAITING: usize = 512;
-/// Largest number of flows of [`Turn::Own`]. They end within the time limit of a response.
+/// Largest number of flows of [`Turn::Own`]. They run one after the other.
 const MAX_WAITING_FOR_OWN: usize = 16;
 
 /// Bridge to the threads that may block, with its limits.
@@ -23,9 +23,9 @@ pub struct Blocking {
     /// Time limit of a response: the database may hang, or the machine be overloaded.
     limit: Duration,
     waiting: Arc<Semaphore>,
-    shared_turn: Mutex<()>,
-    own_turn: Mutex<()>,
-    waiting_for_own: Semaphore,
+    shared_turn: Arc<Mutex<()>>,
+    own_turn: Arc<Mutex<()>>,
+    waiting_for_own: Arc<Semaphore>,
 }
 
 /// A flow that takes long, by those that it takes turns with.
@@ -43,9 +43,9 @@ impl Blocking {
         Self {
             limit,
             waiting: Arc::new(Semaphore::new(MAX_WAITING)),
-            shared_turn: Mutex::default(),
-            own_turn: Mutex::default(),
-            waiting_for_own: Semaphore::new(MAX_WAITING_FOR_OWN),
+            shared_turn: Arc::default(),
+            own_turn: Arc::default(),
+            waiting_for_own: Arc::new(Semaphore::new(MAX_WAITING_FOR_OWN)),
         }
     }
 
@@ -81,14 +81,19 @@ impl Blocking {
         turn: Turn,
         flow: impl FnOnce(&Flows) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, ApiError> {
-        if turn == Turn::Shared {
-            let _turn = self.shared_turn.lock().await;
-            return self.run(flows, flow).await;
-        }
-        let Ok(_place) = self.waiting_for_own.try_acquire() else {
-            return Err(Code::Overloaded.into());
+        let (lock, place) = match turn {
+            Turn::Shared => (&self.shared_turn, None),
+            Turn::Own => match Arc::clone(&self.waiting_for_own).try_acquire_owned() {
+                Ok(place) => (&self.own_turn, Some(place)),
+                Err(_) => return Err(Code::Overloaded.into()),
+            },
         };
-        let _turn = self.own_turn.lock().await;
-        self.run(flows, flow).await
+        // Held to the end of the flow, which may come after that of the request.
+        let held = (Arc::clone(lock).lock_owned().await, place);
+        self.run(flows, move |flows| {
+            let _held = held;
+            flow(flows)
+        })
+        .await
     }
 }

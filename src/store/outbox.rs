@@ -209,18 +209,32 @@ pub fn is_superseded(conn: &mut Conn, mail: &QueuedMail) -> Result<bool> {
         && sent_since.select(outbox::id).first::<String>(conn).optional()?.is_some())
 }
 
-/// Returns whether at least `count` mails of that kind about a user were queued since `since`.
+/// Returns the last mail of that kind about a user, from the id `from` on.
+pub fn find_last(
+    conn: &mut Conn,
+    user: UserId,
+    kind: MailKind,
+    from: &JobId,
+) -> Result<Option<JobId>> {
+    let of_kind = outbox::table
+        .filter(outbox::user_id.eq(user.0))
+        .filter(outbox::id.ge(&from.0))
+        .filter(outbox::kind.eq(kind.name()));
+    Ok(of_kind.order(outbox::id.desc()).select(outbox::id).first(conn).optional()?.map(JobId))
+}
+
+/// Returns whether at least `count` mails of that kind about a user were queued, from the id `from`
+/// on.
 pub fn are_queued_since(
     conn: &mut Conn,
     user: UserId,
     kind: MailKind,
-    since: UtcTime,
+    from: &JobId,
     count: i64,
 ) -> Result<bool> {
     let queued = outbox::table
         .filter(outbox::user_id.eq(user.0))
-        // Ids begin with their time.
-        .filter(outbox::id.ge(JobId::first_at(since).0))
+        .filter(outbox::id.ge(&from.0))
         .filter(outbox::kind.eq(kind.name()));
     let last = queued.select(outbox::id).offset(count - 1).limit(1);
     Ok(last.first::<String>(conn).optional()?.is_some())

@@ -34,7 +34,7 @@ const LAST_CONNECTIONS: Duration = Duration::from_secs(2);
 const LARGEST: &str = "10 * current_setting('block_size')::bigint";
 
 /// Catalogs with a row for each part of a definition, each with a column of the object's number.
-const CATALOGS: [(&str, &str); 15] = [
+const CATALOGS: [(&str, &str); 16] = [
     ("pg_attrdef", "adrelid"),
     ("pg_attribute", "attrelid"),
     ("pg_class", "oid"),
@@ -47,6 +47,7 @@ const CATALOGS: [(&str, &str); 15] = [
     ("pg_policy", "oid"),
     ("pg_proc", "oid"),
     ("pg_rewrite", "ev_class"),
+    ("pg_sequence", "seqrelid"),
     ("pg_statistic", "starelid"),
     ("pg_trigger", "tgrelid"),
     ("pg_type", "oid"),
@@ -144,7 +145,8 @@ impl Template {
     /// Opens the connection that empties a copy.
     fn connect(&self, copy: &str) -> QueryResult<PgConnection> {
         let opened = PgConnection::establish(&self.url_of(copy));
-        let mut conn = opened.expect("connect to the database of a test");
+        let mut conn =
+            opened.map_err(|error| diesel::result::Error::QueryBuilderError(error.into()))?;
         // No trigger is needed where everything is deleted.
         conn.batch_execute(&format!(
             "SET session_replication_role = replica; PREPARE state AS {}; PREPARE empty AS {}",

@@ -44,7 +44,7 @@ pub(super) fn check(site: &Site) -> Finding {
         Ok((its_clock, db.try_write()))
     });
     match looked {
-        Ok((_, Err(store::Error::ReadOnly(_)))) => Bad(format!(
+        Ok((Some(_), Err(store::Error::ReadOnly(_)))) => Bad(format!(
             "{place} takes no writes: it is a standby, or read-only by default_transaction_read_only"
         )),
         Ok((_, Err(error))) => Bad(format!("{place} takes no writes: {error}")),

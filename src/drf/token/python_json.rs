@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 const NOT_A_NUMBER: &str = "\"nan\"";
 /// A number that is too large for a float. It is no valid time, as a list is none.
 const INFINITE: &str = "[\"inf\"]";
-/// What stands in place of a surrogate that stands alone. No user name may contain it.
+/// Replacement of a surrogate that stands alone. No user name may contain it.
 const REPLACEMENT: char = '\u{fffd}';
 
 /// Returns the members of an object; the last of those with one name.

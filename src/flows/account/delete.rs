@@ -71,8 +71,8 @@ impl Flows {
         Ok(())
     }
 
-    /// Runs the transaction that deletes the account `id`. Rows that cannot be deleted are no reason to keep the
-    /// account: they are left to the steps.
+    /// Runs the transaction that deletes the account `id`. Rows that cannot be deleted are no reason
+    /// to keep the account: they are left to the steps.
     pub(crate) fn write_deletion<T: Send + 'static>(
         &self,
         id: UserId,
@@ -82,7 +82,8 @@ impl Flows {
             let at_once = work.clone();
             match self.db.write(move |conn| at_once(conn, Rows::AtOnce)) {
                 Err(error) if error.is_temporary() => {
-                    tracing::warn!(user_id = id.0, %error, "the rows of an account are not deleted at once");
+                    let user_id = id.0;
+                    tracing::warn!(user_id, %error, "rows of an account are not deleted at once");
                 }
                 outcome => return outcome,
             }
@@ -119,7 +120,11 @@ pub(crate) fn delete_account(
     // Another account may be linked to them at once.
     identities::unlink_since(conn, user.id, UtcTime::from_micros(0))?;
     for former in deletion::list_former_addresses(conn, user.id)? {
-        challenges::erase_from_notices(conn, former.normalised())?;
+        // It may be the address of another account by now.
+        let holder = users::find_id_by_email(conn, &former)?;
+        if holder.is_none_or(|holder| holder == user.id) {
+            challenges::erase_from_notices(conn, former.normalised())?;
+        }
     }
     if let Some(email) = &user.email {
         challenges::erase_from_notices(conn, email.normalised())?;

@@ -1,5 +1,5 @@
-//! Verification of an e-mail address. The verified registration becomes an account, or marks the
-//! address of its account as verified. All other registrations of the address are deleted.
+//! Verification of an e-mail address. That of a registration makes an account, any other one marks
+//! the address of its account as verified. All others of the address are deleted.
 //!
 //! The same evidence succeeds again: mail programs and impatient users open a link twice.
 
@@ -42,7 +42,7 @@ pub enum Proof {
     Link {
         /// The token of the link.
         token: PlainToken,
-        /// What comes with it.
+        /// Evidence that comes with it.
         evidence: LinkEvidence,
     },
 }
@@ -50,7 +50,7 @@ pub enum Proof {
 /// Evidence of the user who opened the link of a mail.
 #[derive(Debug)]
 pub enum LinkEvidence {
-    /// The registration token of the browser, which registered.
+    /// The registration token, held by the browser that registered.
     SameBrowser(PlainToken),
     /// The password of the registration, in another browser.
     Password(PlainPassword),
@@ -127,7 +127,7 @@ impl Flows {
         Ok((user, outcome))
     }
 
-    /// Returns the registration that `proof` belongs to.
+    /// Returns the verification that `proof` answers.
     fn find_answered(
         &self,
         proof: Proof,
@@ -189,7 +189,7 @@ fn unexpired(found: Option<Found>, unknown: Error, now: UtcTime) -> Result<Addre
     }
 }
 
-/// Returns the registration of the client with `registration_token`, if `code` is right.
+/// Returns the verification of the client with `registration_token`, if `code` is right.
 fn find_by_code(
     conn: &mut Conn,
     secrets: &Secrets,

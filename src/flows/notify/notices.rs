@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{Challenge, ChallengeKind, Email, User, UserId, UtcTime};
+use crate::domain::{Challenge, ChallengeKind, Email, JobId, User, UserId, UtcTime};
 use crate::flows::{LimitReports, Policy, Result};
 use crate::store::outbox::{self, MailKind, NewMail};
 use crate::store::{Conn, challenges};
@@ -12,6 +12,8 @@ use crate::store::{Conn, challenges};
 /// that knows a password can log in on any number of devices, which must not fill the mailbox. The
 /// links of the first notices undo what comes later.
 const NOTICES: i64 = 10;
+/// The same, whether or not the password was changed meanwhile.
+const NOTICES_IN_ALL: i64 = 30;
 const SPAN: Duration = Duration::from_hours(24);
 
 /// A security notice.
@@ -69,7 +71,13 @@ fn are_exhausted(
             | MailKind::IdentityUnlinked
     );
     let is_enforced = policy.limits.is_some() && policy.limit_reports == LimitReports::Never;
-    Ok(is_bounded
-        && is_enforced
-        && outbox::are_queued_since(conn, user, kind, now.before(SPAN), NOTICES)?)
+    if !is_bounded || !is_enforced {
+        return Ok(false);
+    }
+    let day = JobId::first_at(now.before(SPAN));
+    // A user who recovered the account with another password is told of the next theft.
+    let changed = outbox::find_last(conn, user, MailKind::PasswordChanged, &day)?;
+    let since = changed.as_ref().unwrap_or(&day);
+    Ok(outbox::are_queued_since(conn, user, kind, since, NOTICES)?
+        || outbox::are_queued_since(conn, user, kind, &day, NOTICES_IN_ALL)?)
 }

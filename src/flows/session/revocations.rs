@@ -32,8 +32,8 @@ impl Flows {
         self.access_tokens.revocations.is_at_hand(since)
     }
 
-    /// Returns whether no revocation is earlier than `since`: then the list is the whole, which many
-    /// clients ask for.
+    /// Returns whether no revocation is earlier than `since`: then the list is the whole, which
+    /// many clients ask for.
     pub fn are_all_revocations_since(&self, since: Option<UtcTime>) -> bool {
         self.access_tokens.revocations.are_all_since(since)
     }

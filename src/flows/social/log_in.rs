@@ -24,7 +24,7 @@ use crate::store::{
     self, Conn, Unique, challenges, challenges::verifications, events, identities, social_flows,
 };
 
-/// What a client presents for one log-in. It is used up in the transaction of the result.
+/// One-time evidence that a client presents for a log-in. The transaction of the result uses it up.
 #[derive(Clone)]
 pub(super) enum OneTimeUse {
     /// A claimed flow.

@@ -1,6 +1,7 @@
-//! Large response bodies that are made anew for each change or each question. A client that does not
-//! read keeps the body that it was sent, so many of them would fill the memory. Beyond a total size,
-//! the bodies that were not read for the longest time are dropped: their responses are cut off.
+//! Large response bodies that are made anew for each change or each `since`. A client that does
+//! not read keeps the body that it was sent, so many of them would fill the memory. Beyond a total
+//! size, the bodies that were not read for the longest time are dropped: their responses are cut
+//! off.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,6 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use actix_web::body::SizedStream;
 use actix_web::web::Bytes;
 use futures_util::{Stream, stream};
+
+use crate::telemetry::REFUSALS;
 
 const SLICE: usize = 16 * 1024;
 /// Total size of the bodies that are kept besides the newest one, in bytes.
@@ -59,13 +62,19 @@ impl Held {
         });
         self.note_slice_of(&body);
         others.retain(|other| !Arc::ptr_eq(other, &body));
-        others.sort_by_key(|other| other.last_slice.load(Ordering::Relaxed));
+        // Read once each: slices are sent meanwhile, and a sort needs keys that stay.
+        others.sort_by_cached_key(|other| other.last_slice.load(Ordering::Relaxed));
         let mut size = 0;
         for other in others.iter().rev() {
             let mut bytes = lock(&other.bytes);
-            size += bytes.as_ref().map_or(0, |bytes| bytes.len());
+            // What the list itself still keeps takes no further memory here.
+            let Some(held) = bytes.as_ref().filter(|held| Arc::strong_count(held) == 1) else {
+                continue;
+            };
+            size += held.len();
             if size > MOST {
                 *bytes = None;
+                tracing::warn!(target: REFUSALS, "a list that its clients did not read was cut off");
             }
         }
         *bodies = others.iter().chain([&body]).map(Arc::downgrade).collect();
@@ -84,16 +93,20 @@ impl HeldBodies {
     }
 
     fn slices_of(&self, bytes: &Arc<[u8]>) -> impl Iterator<Item = io::Result<Bytes>> + use<> {
-        let (held, body, mut sent) = (Arc::clone(&self.0), self.0.admit(bytes), 0);
+        let (held, body, size) = (Arc::clone(&self.0), self.0.admit(bytes), bytes.len());
+        let mut sent = 0;
         std::iter::from_fn(move || {
+            if sent == size {
+                return None;
+            }
             let Some(bytes) = body.bytes() else {
                 return Some(Err(io::Error::other("a body that is not read was dropped")));
             };
-            let slice = &bytes[sent..bytes.len().min(sent + SLICE)];
+            let slice = &bytes[sent..size.min(sent + SLICE)];
             sent += slice.len();
             held.note_slice_of(&body);
             // A copy: a part of the bytes themselves would keep all of them.
-            (!slice.is_empty()).then(|| Ok(Bytes::copy_from_slice(slice)))
+            Some(Ok(Bytes::copy_from_slice(slice)))
         })
     }
 }
@@ -109,22 +122,37 @@ mod tests {
     #[test]
     fn bodies_that_are_not_read_are_dropped_first() {
         let (held, size) = (HeldBodies::default(), MOST / 2 - SLICE);
-        let all: Vec<Arc<[u8]>> = (0..5).map(|_| vec![7; size].into()).collect();
-        let (mut read, mut unread) = (held.slices_of(&all[0]), vec![held.slices_of(&all[1])]);
-        for bytes in &all[2..] {
+        let send = || {
+            let bytes: Arc<[u8]> = vec![7; size].into();
+            (Arc::downgrade(&bytes), held.slices_of(&bytes))
+        };
+        let ((first, mut read), (second, slices)) = (send(), send());
+        let (mut all, mut unread) = (vec![first, second], vec![slices]);
+        for _ in 2..5 {
             assert_eq!(read.next().unwrap().unwrap().len(), SLICE);
-            unread.push(held.slices_of(bytes));
+            let (bytes, slices) = send();
+            all.push(bytes);
+            unread.push(slices);
         }
         // The body that is read is kept, and so are the newest one and the one before it.
         let is_kept = [true, false, false, true, true];
         for (bytes, is_kept) in all.iter().zip(is_kept) {
-            assert_eq!(Arc::strong_count(bytes), 1 + usize::from(is_kept));
+            assert_eq!(bytes.upgrade().is_some(), is_kept);
         }
         for (slices, is_kept) in unread.iter_mut().zip(&is_kept[1..]) {
             assert_eq!(slices.next().unwrap().is_ok(), *is_kept);
         }
         let rest: usize = read.map(|slice| slice.unwrap().len()).sum();
         assert_eq!(rest, size - 3 * SLICE);
+    }
+
+    #[test]
+    fn bytes_that_are_kept_elsewhere_are_not_dropped() {
+        let held = HeldBodies::default();
+        let kept: Vec<Arc<[u8]>> = (0..3).map(|_| vec![7; MOST / 2 + SLICE].into()).collect();
+        for mut slices in kept.iter().map(|bytes| held.slices_of(bytes)).collect::<Vec<_>>() {
+            assert!(slices.next().unwrap().is_ok());
+        }
     }
 
     #[test]

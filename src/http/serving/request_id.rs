@@ -28,8 +28,8 @@ pub struct RequestIds {
 }
 
 impl RequestIds {
-    /// Returns a new id without a trace, a `UUIDv4`. An id is no secret: hashes under new random
-    /// keys serve, and need no system call.
+    /// Returns a new id without a trace, in the form of a `UUIDv4`. An id is no secret: hashes under
+    /// the random key of the thread, which std counts up, need one system call for each thread.
     pub fn random() -> Self {
         let [high, low] = [0, 1].map(|half| u128::from(RandomState::new().hash_one(half)));
         let id = Builder::from_random_bytes((high << 64 | low).to_be_bytes());

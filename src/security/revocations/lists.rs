@@ -51,8 +51,8 @@ pub(super) struct Lists {
 }
 
 impl Lists {
-    /// Returns the kept list: the whole of that version or a later one, or what is new since `since`
-    /// in that version.
+    /// Returns the kept list: the whole of that version or a later one, or what is new since
+    /// `since` in that version.
     pub(super) fn find(&self, version: u64, since: Option<UtcTime>) -> Option<Arc<Ended>> {
         let Some(since) = since else {
             let whole = self.whole.as_ref().filter(|(known, _)| *known >= version);

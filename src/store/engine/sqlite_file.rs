@@ -18,8 +18,8 @@ const NO_DATABASE: &str =
     "it is not a database of SQLite, or is encrypted: DATABASE_URL must name another file";
 
 /// The cause of a journal mode that SQLite keeps.
-pub(super) const NO_WAL: &str = "its file system cannot hold SQLite's write-ahead log, as some network \
-                                 file systems: keep it on a local disk, or use Postgres";
+pub(super) const NO_WAL: &str = "its file system cannot hold SQLite's write-ahead log, as some network file systems: keep it on \
+     a local disk, or use Postgres";
 
 /// Returns the folder of a file.
 pub(super) fn folder_of(file: &Path) -> &Path {
@@ -35,10 +35,14 @@ pub(super) fn require_writable(file: &Path) -> Result<()> {
         return Err(Error::Unsuitable(FOLDER.to_owned()));
     }
     match access(file, Access::READ_OK | Access::WRITE_OK).map_err(io::Error::from) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Error::ReadOnly(error.to_string()))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(()),
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound => Ok(()),
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Err(Error::ReadOnly(error.to_string()))
+            }
+            _ => Err(Error::Unavailable(error.to_string())),
+        },
     }
 }
 

@@ -4,15 +4,11 @@
 use std::fs;
 use std::path::PathBuf;
 use std::thread;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::support::account::EMAIL_CHANGED;
 use crate::support::{DAY, PASSWORD, TestApp, World, wait_for};
-
-/// A service purges once a minute, the first time at its start.
-const PURGE_PERIOD: Duration = Duration::from_secs(50);
 
 const EMAIL: &str = "canary-address@example.com";
 
@@ -82,7 +78,6 @@ fn of_an_address_that_was_changed_nothing_is_left_in_the_file() {
 fn of_accounts_that_are_deleted_at_the_same_time_nothing_is_left_in_the_file() {
     let world = World::sqlite();
     let app = world.app();
-    let began = Instant::now();
     let addresses: Vec<String> = (0..8).map(|n| format!("canary-{n}@example.com")).collect();
     let tokens = addresses.iter().map(|it| app.person(&world, it).access).collect::<Vec<_>>();
     let app = &app;
@@ -93,8 +88,8 @@ fn of_accounts_that_are_deleted_at_the_same_time_nothing_is_left_in_the_file() {
         }
     });
     let canaries: Vec<_> = addresses.into_iter().map(|it| ("address", it)).collect();
+    // No purge helps: the first one of this service comes after an hour.
     wait_for("what was deleted to go", || readable(&world, &canaries).is_empty().then_some(()));
-    assert!(began.elapsed() < PURGE_PERIOD, "the purge deleted it");
 }
 
 #[test]

@@ -118,7 +118,10 @@ fn check_headers(place: &str, path: &str, answer: &Answer) {
             _ => "Bearer",
         };
         // The scope that an API key lacks.
-        let challenge = challenge.split(", scope=").next().unwrap_or_default();
+        let challenge = match answer.status {
+            403 => challenge.split(", scope=").next().unwrap_or_default(),
+            _ => challenge,
+        };
         let takes_client_secret = ["/v1/introspect", "/v1/revoke"].contains(&path);
         let is_about_client_secret = takes_client_secret
             && (is_about_access_token || answer.code() == "authentication_required");

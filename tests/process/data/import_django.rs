@@ -86,7 +86,7 @@ impl Target {
     pub fn import_all(&self, site: &Site, options: &[&str]) -> String {
         let finished = self.import(site, options);
         assert!(finished.success, "{}{}", finished.stdout, finished.stderr);
-        // The lock of the migrations is that of a Postgres database, whose schemas the tests share.
+        // On an outside server, all schemas of the tests share the lock of the migrations.
         let waits = |line: &&str| line.contains("waits for another instance");
         let told: Vec<&str> = finished.stderr.lines().filter(|line| !waits(line)).collect();
         assert!(told.is_empty(), "{told:?}");

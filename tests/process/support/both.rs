@@ -13,6 +13,7 @@ macro_rules! on_both_without_tables {
 }
 pub(crate) use on_both_without_tables;
 
+/// Makes the two tests, with this constructor of `Setup` for Postgres.
 macro_rules! on_both_of {
     ($postgres:ident $($(#[$meta:meta])* fn $name:ident($setup:ident) $story:block)*) => {$(
         mod $name {

@@ -47,17 +47,18 @@ impl Mailbox {
         codes
     }
 
-    /// Waits until all users have mail, at most `limit` for the next one. Returns the codes and the
-    /// time it took.
+    /// Waits until all users have mail, at most `limit`. Returns the codes and the time it took.
     pub fn wait_for<'a>(
         &self,
         addresses: impl IntoIterator<Item = &'a str>,
         limit: Duration,
     ) -> (HashMap<String, Vec<String>>, Duration) {
-        self.wait_or(addresses, limit, String::new)
+        let (codes, took) = self.wait_or(addresses, limit, String::new);
+        assert!(took < limit, "the last mail came after {took:?}");
+        (codes, took)
     }
 
-    /// The same; what `explain` returns is shown if it takes too long.
+    /// Waits likewise, at most `limit` for each next mail. A failure shows what `explain` returns.
     pub fn wait_or<'a>(
         &self,
         addresses: impl IntoIterator<Item = &'a str>,

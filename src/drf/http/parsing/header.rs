@@ -50,8 +50,8 @@ fn split_outside_quotes(line: &str) -> Vec<&str> {
     .collect()
 }
 
-/// Returns name and value. The value of a name with a `*` may have a charset, a language and percent
-/// escapes, separated by `'` (RFC 2231, section 4).
+/// Returns name and value. The value of a name with a `*` may have a charset, a language and
+/// percent escapes, separated by `'` (RFC 2231, section 4).
 fn parameter(piece: &str) -> Option<(String, String)> {
     let (name, value) = piece.split_once('=')?;
     let (name, value) = (name.trim().to_ascii_lowercase(), unquote(value.trim()));

@@ -47,7 +47,7 @@ pub fn call_everything(conn: &mut Conn, recorder: &Recorder) {
     call_users(conn, recorder);
     call_sessions(conn, recorder);
     call_refresh_tokens(conn, recorder);
-    call_registrations(conn, recorder);
+    call_verifications(conn, recorder);
     call_challenges(conn, recorder);
     call_outbox(conn, recorder);
     call_limits_and_devices(conn, recorder);
@@ -196,7 +196,7 @@ fn call_refresh_tokens(conn: &mut Conn, recorder: &Recorder) {
     assert!(call!(recorder, refresh_tokens::find_session_of_any(conn, &several)).is_some());
 }
 
-fn call_registrations(conn: &mut Conn, recorder: &Recorder) {
+fn call_verifications(conn: &mut Conn, recorder: &Recorder) {
     let new = AddressVerification {
         challenge: Challenge {
             email: Some(email("new")),
@@ -251,7 +251,9 @@ fn call_outbox(conn: &mut Conn, recorder: &Recorder) {
     let mail = NewMail { about: Some(USER), ..NewMail::new(kind, &recipient, &locale, "r7") };
     call!(recorder, outbox::enqueue(conn, &mail, NOW));
     call!(recorder, outbox::claim(conn, USER, &recipient));
-    call!(recorder, outbox::are_queued_since(conn, USER, kind, NOW, 10));
+    let from = JobId::first_at(NOW);
+    call!(recorder, outbox::find_last(conn, USER, kind, &from));
+    call!(recorder, outbox::are_queued_since(conn, USER, kind, &from, 10));
     for selection in [
         Selection::Open,
         Selection::Sent,
