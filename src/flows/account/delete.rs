@@ -82,8 +82,11 @@ impl Flows {
             let at_once = work.clone();
             match self.db.write(move |conn| at_once(conn, Rows::AtOnce)) {
                 Err(error) if error.is_temporary() => {
-                    let user_id = id.0;
-                    tracing::warn!(user_id, %error, "rows of an account are not deleted at once");
+                    tracing::warn!(
+                        user_id = id.0,
+                        %error,
+                        "the rows of an account are not deleted at once"
+                    );
                 }
                 outcome => return outcome,
             }
