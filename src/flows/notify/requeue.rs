@@ -35,7 +35,7 @@ pub(super) fn requeue_verification_emails(
         }
         // Verification `optional`: the account outlives its registration. The new one is verified
         // with the link and the password.
-        let renewed = renewed_registration(owner, &order.recipient, now);
+        let renewed = renewed_verification(owner, &order.recipient, now);
         verifications::insert_verification(conn, &renewed)?;
         waiting.push(renewed);
     }
@@ -53,7 +53,7 @@ pub(super) fn requeue_verification_emails(
     Ok(())
 }
 
-fn renewed_registration(owner: User, email: &Email, now: UtcTime) -> AddressVerification {
+fn renewed_verification(owner: User, email: &Email, now: UtcTime) -> AddressVerification {
     // No client has this token: the challenge is answered with its link and the password.
     let holder = PlainToken::random(PlainToken::REGISTRATION_PREFIX);
     let kind = ChallengeKind::VerifyEmail;

@@ -187,9 +187,9 @@ impl Manager {
 }
 
 /// The warning about a pooler with `HALLPASS_DATABASE_PREPARED_STATEMENTS=on`.
-pub const PREPARED_BEHIND_A_POOLER: &str = "Postgres is reached through a pooler, and HALLPASS_DATABASE_PREPARED_STATEMENTS=on: in \
-     transaction mode, a pooler that does not track prepared statements loses or confuses them; set \
-     auto or off unless yours tracks them";
+pub const PREPARED_BEHIND_A_POOLER: &str = "Postgres is reached through a pooler, and \
+     HALLPASS_DATABASE_PREPARED_STATEMENTS=on: in transaction mode, a pooler that does not track \
+     prepared statements loses or confuses them; set auto or off unless yours tracks them";
 
 /// Returns whether a pooler refused a start-up option, of which it accepts few.
 pub(super) fn refuses_option(error: &diesel::ConnectionError) -> bool {
