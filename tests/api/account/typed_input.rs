@@ -141,7 +141,13 @@ on_both! {
             let answer = app.post("/v1/password-reset", &json!({"email": bad}));
             assert_eq!(fault(answer, "email")["code"], "invalid_email");
         }
-        assert_eq!(fault(app.log_in(" \t\u{feff}", NEW), "username")["code"], "required");
+        for blank in [" ", " \t\u{3000}", "\u{85}"] {
+            assert_eq!(fault(app.log_in(blank, NEW), "username")["code"], "required");
+        }
+        // The document allows these: they are a name that no account has.
+        for invisible in ["\u{ad}", " \t\u{feff}", "\u{e0001}\u{200b}"] {
+            app.log_in(invisible, NEW).refused(401, "invalid_credentials");
+        }
     }
 
     fn white_space_around_a_name_is_no_way_around_its_limit(world) {

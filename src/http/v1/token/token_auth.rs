@@ -17,7 +17,12 @@ use crate::http::v1::token::token_pair::TokenPair;
 #[serde(deny_unknown_fields)]
 pub struct TokenAuthRequest {
     /// The user name, or the e-mail address.
-    #[schema(min_length = 1, max_length = 254, pattern = r"\S", example = "mina@example.com")]
+    #[schema(
+        min_length = 1,
+        max_length = 254,
+        pattern = r"[^\s\u0085]",
+        example = "mina@example.com"
+    )]
     username: String,
     /// The password.
     #[schema(value_type = String, format = "password", min_length = 1, max_length = 1024, example = "plum tree at dusk")]
@@ -37,12 +42,15 @@ const MAX_NAME: usize = 254;
 impl Body for TokenAuthRequest {
     fn read(fields: &mut Fields) -> Option<Self> {
         let username = fields.required("username", |text| {
-            let name = trim_typed(text);
-            match name.chars().count() {
-                0 => Err(Fault::Required),
-                1..=MAX_NAME => Ok(name.to_owned()),
-                _ => Err(Fault::TooLong(Length::Characters(MAX_NAME))),
+            if text.trim().is_empty() {
+                return Err(Fault::Required);
             }
+            // Empty if all characters are invisible: the name of no account.
+            let name = trim_typed(text);
+            if name.chars().count() > MAX_NAME {
+                return Err(Fault::TooLong(Length::Characters(MAX_NAME)));
+            }
+            Ok(name.to_owned())
         });
         let password = fields.required("password", PlainPassword::parse);
         let use_cookie = fields.flag("use_cookie");
