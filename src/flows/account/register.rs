@@ -96,7 +96,9 @@ impl Flows {
         match self.policy.email_verification {
             EmailVerification::Mandatory => {
                 let schedule = Schedule::new(now, send_at);
-                self.db.write(move |conn| keep_waiting(conn, &registration, schedule))?;
+                self.db.write(move |conn| {
+                    insert_pending_registration(conn, &registration, schedule)
+                })?;
                 tracing::info!("registration pending verification");
                 let expires_in = kind.lifetime();
                 let waiting = PendingVerification { registration_token, expires_in };
@@ -161,7 +163,11 @@ pub(crate) fn require_domain(policy: &Policy, email: &Email) -> Result<()> {
     policy.registration.check_domain(email).map_err(|fault| Error::invalid("email", fault))
 }
 
-fn keep_waiting(conn: &mut Conn, registration: &AddressVerification, mail: Schedule) -> Result<()> {
+fn insert_pending_registration(
+    conn: &mut Conn,
+    registration: &AddressVerification,
+    mail: Schedule,
+) -> Result<()> {
     refuse_taken_username(conn, registration)?;
     verifications::insert_verification(conn, registration)?;
     queue_verification_mail(conn, registration, mail)?;

@@ -13,13 +13,12 @@ use crate::flows::admin::api_keys::revoke_created_since;
 use crate::flows::audit::record_changes;
 use crate::flows::password::change::forget_pending;
 use crate::flows::password::reauthenticate::lock_active;
+use crate::flows::social::identities::unlink_identities;
 use crate::flows::{Error, Flows, Policy, Result};
 use crate::store::outbox::{self, NewMail};
 use crate::store::users::changes::{self, UserChanges};
 use crate::store::users::{self, rights};
-use crate::store::{
-    self, Conn, Unique, challenges, events, identities, sessions, sessions::known_devices,
-};
+use crate::store::{self, Conn, Unique, challenges, events, sessions, sessions::known_devices};
 
 impl Flows {
     /// Reports unauthorized activity, once. A repetition of the request succeeds and does nothing.
@@ -62,7 +61,8 @@ fn answer_notice(
     events::record(conn, &context, EventKind::UnauthorizedReported, "")?;
     forget_pending(conn, &user)?;
     known_devices::forget_all(conn, user.id)?;
-    unlink_since(conn, &context, user.id, notice.created_at)?;
+    // A thief could log in with one.
+    unlink_identities(conn, &context, user.id, Some(notice.created_at))?;
     revoke_created_since(conn, &context, user.id, notice.created_at)?;
     let before = user.clone();
     let user = revert_email(conn, policy, user, &notice, now)?;
@@ -74,19 +74,6 @@ fn answer_notice(
     let ended =
         sessions::end_all_sessions(conn, user.id, None, EndReason::UnauthorizedReported, now)?;
     Ok(Some((user.id, ended)))
-}
-
-/// Unlinks the identities that were linked since `since`: a thief could log in with one.
-fn unlink_since(
-    conn: &mut Conn,
-    context: &EventContext,
-    user: UserId,
-    since: UtcTime,
-) -> store::Result<()> {
-    for identity in identities::unlink_since(conn, user, since)? {
-        events::record(conn, context, EventKind::IdentityUnlinked, &identity.provider)?;
-    }
-    Ok(())
 }
 
 /// Returns the notice whose link can revert the unverified address of an account to the verified

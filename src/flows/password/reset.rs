@@ -13,10 +13,11 @@ use crate::flows::account::verify_email::name_by_address;
 use crate::flows::challenges::{check_code, pad_refusal};
 use crate::flows::limits::{account_of, requester, reserve, reset_failed_logins};
 use crate::flows::password::change::{NewPassword, replace};
+use crate::flows::social::identities::unlink_identities;
 use crate::flows::{Error, Flows, Result};
 use crate::store::outbox::{self, NewMail};
 use crate::store::users::{self, changes};
-use crate::store::{self, Conn, challenges, events, identities};
+use crate::store::{self, Conn, challenges, events};
 
 /// Evidence for a password reset.
 #[derive(Clone, Debug)]
@@ -127,7 +128,8 @@ impl Flows {
                 }
                 if !user.email_verified {
                     events::record(conn, &context, EventKind::EmailVerified, "")?;
-                    unlink_identities(conn, user.id, &context)?;
+                    // They may be those of an attacker who registered with the user's address.
+                    unlink_identities(conn, &context, user.id, None)?;
                 }
             }
             reset_failed_logins(conn, &secrets, &user, &place)?;
@@ -145,15 +147,6 @@ struct Answered {
     user: User,
     /// The error if the challenge is consumed meanwhile.
     refusal: fn() -> Error,
-}
-
-/// Unlinks the identities of an account whose address was not verified before. They may belong to
-/// an attacker who registered with the address of the user.
-fn unlink_identities(conn: &mut Conn, id: UserId, context: &EventContext) -> store::Result<()> {
-    for identity in identities::unlink_since(conn, id, UtcTime::from_micros(0))? {
-        events::record(conn, context, EventKind::IdentityUnlinked, &identity.provider)?;
-    }
-    Ok(())
 }
 
 type PendingReset = (Challenge, User);

@@ -4,7 +4,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::log_in::{IdentityLogIn, OneTimeUse};
+use super::log_in::{IdentityLogIn, OneTimeUse, lock_user_of};
 use crate::domain::{
     Amr, Counted, Counter, Email, FlowOutcome, FlowToken, Identity, Locale, PlainToken, SocialFlow,
     Transport, UserId,
@@ -16,7 +16,7 @@ use crate::flows::{
 };
 use crate::social::{AuthorizationRequest, CodeResponse, Provider};
 use crate::store::challenges::verifications::{self, Found};
-use crate::store::{social_flows, users};
+use crate::store::social_flows;
 
 /// The time that a repeated request waits for the first one.
 const WAIT_FOR_FIRST: Duration = Duration::from_secs(12);
@@ -251,18 +251,17 @@ impl Flows {
     ) -> Result<FinishedFlow> {
         let sign_in = self.sign_in_of(flow, request)?;
         let now = sign_in.now;
-        let (user, signed_in) = self.db.write(move |conn| {
-            let user = users::lock_user(conn, user)?.ok_or(Error::OneTimeTokenInvalid)?;
-            if !user.is_active {
-                return Err(Error::AccountDisabled);
-            }
+        let token = request.flow_token.registration_token();
+        let (user, signed_in, registration_token) = self.db.write(move |conn| {
+            let user = lock_user_of(conn, user)?;
             let repetition = Repetition::InSameBrowser;
             let LogInOutcome::LoggedIn(signed_in) = sign_in_once(conn, &user, sign_in, repetition)?;
-            Ok((user, signed_in))
+            // The first request may have made an account whose address is to be verified.
+            let verifies = verifications::find_by_holder(conn, &token.hash())?.is_some();
+            Ok::<_, Error>((user, signed_in, verifies.then_some(token)))
         })?;
         let log_in = self.complete(&user, signed_in, now)?;
-        let registered = LogInOrVerification::LoggedIn { log_in, registration_token: None };
-        Ok(FinishedFlow::LogIn(registered))
+        Ok(FinishedFlow::LogIn(LogInOrVerification::LoggedIn { log_in, registration_token }))
     }
 
     fn registration_again(&self, request: &FinishRequest) -> Result<FinishedFlow> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::ListedIdentity;
 use crate::domain::{
     Device, Email, EventContext, EventKind, IdentityId, LinkedIdentity, ProviderIdentity, UserId,
+    UtcTime,
 };
 use crate::flows::audit::context_of;
 use crate::flows::notify::notices::{Notice, queue_notice};
@@ -12,7 +13,7 @@ use crate::flows::password::reauthenticate::lock_for;
 use crate::flows::{Claims, Error, Flows, Result};
 use crate::store::identities::{self, Unlinking};
 use crate::store::outbox::MailKind;
-use crate::store::{Conn, challenges, events};
+use crate::store::{self, Conn, challenges, events};
 
 impl Flows {
     /// Lists the holder's identities, the oldest first.
@@ -53,6 +54,20 @@ impl Flows {
         tracing::info!(user_id = id.0, "identity unlinked");
         Ok(())
     }
+}
+
+/// Unlinks the identities of an account that were linked since `since`, or all.
+pub(crate) fn unlink_identities(
+    conn: &mut Conn,
+    context: &EventContext,
+    user: UserId,
+    since: Option<UtcTime>,
+) -> store::Result<()> {
+    let since = since.unwrap_or(UtcTime::from_micros(0));
+    for identity in identities::unlink_since(conn, user, since)? {
+        events::record(conn, context, EventKind::IdentityUnlinked, &identity.provider)?;
+    }
+    Ok(())
 }
 
 /// Links an identity to the locked account of `context`, which is using it now. Its time is no

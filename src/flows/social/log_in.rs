@@ -190,7 +190,7 @@ fn with_identity(conn: &mut Conn, log_in: &IdentityLogIn, identity: &Identity) -
 }
 
 /// Locks the row of a user who may log in. One that was deleted meanwhile has no identity left.
-fn lock_user_of(conn: &mut Conn, id: UserId) -> Result<User> {
+pub(super) fn lock_user_of(conn: &mut Conn, id: UserId) -> Result<User> {
     let user = users::lock_user(conn, id)?.ok_or(Error::OneTimeTokenInvalid)?;
     if user.is_active { Ok(user) } else { Err(Error::AccountDisabled) }
 }

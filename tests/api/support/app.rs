@@ -57,11 +57,16 @@ impl TestApp {
         Self { address, handle, thread: Some(thread) }
     }
 
-    /// The value of a line of `/metrics`, or 0.
+    /// The value of a line of `/metrics`.
     pub fn metric(&self, line: &str) -> f64 {
+        self.optional_metric(line).unwrap_or_else(|| panic!("/metrics has no {line}"))
+    }
+
+    /// The value of a line of `/metrics` that may be missing.
+    pub fn optional_metric(&self, line: &str) -> Option<f64> {
         let text = String::from_utf8(self.get("/metrics").is(200).body).unwrap();
         let value = text.lines().find_map(|it| it.strip_prefix(line)?.strip_prefix(' '));
-        value.map_or(0.0, |value| value.parse().unwrap())
+        value.map(|value| value.parse().unwrap())
     }
 
     /// Sends any request and holds the answer against the document.

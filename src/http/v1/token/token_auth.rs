@@ -65,7 +65,7 @@ impl Body for TokenAuthRequest {
     operation_id = "tokenAuth",
     tag = "token",
     summary = "Log in",
-    description = "Checks user name and password and opens a session. An unknown name gets the same response as a wrong password. With `use_cookie` (cookie mode) the refresh token is sent in a `__Host-` cookie that scripts cannot read; such requests are accepted from allowed origins only. Failed log-ins cause growing but limited waits (429). After a hundred consecutive ones, an unknown device needs a password reset by mail first (`proof_required`).",
+    description = "Checks user name and password and opens a session. An unknown name gets the same response as a wrong password. With `use_cookie` (cookie mode) the refresh token is sent in a `__Host-` cookie that scripts cannot read; such requests are accepted from allowed origins only. Failed log-ins cause growing but limited waits (429). After 100 consecutive ones by default, an unknown device needs a password reset by mail first (`proof_required`).",
     request_body(content = TokenAuthRequest, example = json!({"username": "mina@example.com", "password": "plum tree at dusk"})),
     responses((status = 200, description = "Logged in.", body = TokenPair)),
     extensions(("x-error-codes" = json!(["invalid_credentials", "account_disabled", "proof_required", "token_too_large", "origin_rejected", "rate_limited", "overloaded", "unavailable"])))
