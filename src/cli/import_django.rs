@@ -1,10 +1,11 @@
 //! `hallpass import-django`
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::{Outcome, masked, print, printable};
 use crate::app::open_database;
-use crate::clock::{Clock as _, SystemClock};
+use crate::clock::SystemClock;
 use crate::config::{Config, database_url};
 use crate::domain::UserId;
 use crate::flows::{
@@ -66,11 +67,12 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Outcome {
         issuers: config.social.issuers(),
     };
     let db = open_database(config).map_err(|error| error.to_string())?;
-    let now = SystemClock.now();
-    let report = flows::import_django(&db, accounts, &choices, now, |count| tell("written", count))
-        .map_err(|error| {
-            format!("{}: {error}; nothing was imported", config.database.redacted())
-        })?;
+    let clock = Arc::new(SystemClock);
+    let report =
+        flows::import_django(&db, accounts, &choices, clock, |count| tell("written", count))
+            .map_err(|error| {
+                format!("{}: {error}; nothing was imported", config.database.redacted())
+            })?;
     print(&shown(&report, &choices))?;
     if report.is_stopped_by_second_factors {
         let LeftBehind {

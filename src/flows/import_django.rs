@@ -4,13 +4,16 @@ mod plan;
 mod report;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::Result;
 use super::account::delete::complete_deletions;
+use crate::clock::Clock;
 use crate::domain::{IdentityKey, LinkedIdentity, User, UserId, UtcTime};
 use crate::security::hasher;
 use crate::store::django_source::{DjangoAccounts, DjangoExtras, DjangoSocialAccount};
 use crate::store::import::{self, Present};
+use crate::store::users::released_names;
 use crate::store::{self, Conn, Db, identities};
 
 use plan::{Plan, has_no_password};
@@ -78,17 +81,18 @@ impl LeftBehind {
 }
 
 /// Imports the new accounts of `accounts` in one transaction, and reports the number of accounts
-/// written so far to `progress`.
+/// written so far to `progress`. Access tokens of other accounts that contain an address of one of
+/// them are revoked.
 pub fn import_django(
     db: &Db,
     accounts: DjangoAccounts,
     choices: &ImportChoices,
-    now: UtcTime,
+    clock: Arc<dyn Clock>,
     progress: fn(usize),
 ) -> Result<ImportReport> {
     if choices.dry_run {
         let present = db.read(|conn| find_present(conn, &accounts, choices))?;
-        return Ok(report(plan::make(accounts, &present, choices, now), choices).0);
+        return Ok(report(plan::make(accounts, &present, choices, clock.now()), choices).0);
     }
     let choices = choices.clone();
     db.write_once(move |conn| {
@@ -96,9 +100,10 @@ pub fn import_django(
         // An account that was deleted a moment ago may be imported again.
         complete_deletions(conn)?;
         let present = find_present(conn, &accounts, &choices)?;
-        let (report, new) = report(plan::make(accounts, &present, &choices, now), &choices);
-        import::insert_users(conn, &new.users, progress, now)?;
+        let (report, new) = report(plan::make(accounts, &present, &choices, clock.now()), &choices);
+        import::insert_users(conn, &new.users, progress)?;
         identities::insert_all(conn, &new.identities)?;
+        released_names::take_all(conn, &new.users, clock.now())?;
         Ok(report)
     })
 }

@@ -108,8 +108,8 @@ impl Flows {
         self.in_steps(move |conn| refresh_tokens::purge_replaced(conn, replaced, expired, ROWS))?;
         let over = now.before(REMEMBER_SESSIONS);
         self.in_steps(move |conn| sessions::purge(conn, over, ROWS))?;
-        // Access tokens that contain the names have expired.
-        let over = now.before(self.access_tokens.settings().lifetime);
+        // Access tokens that contain the names have expired, whatever their lifetime was.
+        let over = now.before(self.access_tokens.revocations.keep());
         self.in_steps(move |conn| released_names::purge(conn, over, ROWS))?;
         let few_end = Limits::few_failures_end(now);
         self.in_steps(move |conn| limits::purge(conn, now, few_end, ROWS))?;

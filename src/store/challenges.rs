@@ -7,7 +7,7 @@ use diesel::dsl::{exists, max, not};
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
-use super::schema::{challenges, identities, users};
+use super::schema::{api_keys, challenges, identities, users};
 use super::{Conn, Page, Result, page};
 use crate::domain::{Challenge, ChallengeId, ChallengeKind, Email, TokenHash, UserId, UtcTime};
 
@@ -72,14 +72,20 @@ pub fn insert_challenge(conn: &mut Conn, new: &Challenge, wrong_codes: i32) -> R
 }
 
 /// Inserts a notice of an account whose row is locked, with a later time than all its notices and
-/// identities. So their order is that of the transactions, even if clocks of instances differ. A
-/// report voids the notices after its own, and unlinks the identities since then.
+/// identities and the API keys that it created. So their order is that of the transactions, even if
+/// clocks of instances differ. A report voids the notices after its own, and unlinks the identities
+/// and revokes the API keys since then.
 pub fn insert_notice(conn: &mut Conn, user: UserId, new: &Challenge) -> Result<()> {
     let linked_at: Option<i64> = identities::table
         .filter(identities::user_id.eq(user.0))
         .select(max(identities::created_at))
         .get_result(conn)?;
-    let latest = find_latest_notice(conn, user)?.max(linked_at.map(UtcTime::from_micros));
+    let key_at: Option<i64> = api_keys::table
+        .filter(api_keys::created_by.eq(user.0))
+        .select(max(api_keys::created_at))
+        .get_result(conn)?;
+    let others = linked_at.max(key_at).map(UtcTime::from_micros);
+    let latest = find_latest_notice(conn, user)?.max(others);
     let next = latest.map(|it| UtcTime::from_micros(it.micros() + 1));
     let created_at = next.map_or(new.created_at, |next| next.max(new.created_at));
     insert_challenge(conn, &Challenge { created_at, ..new.clone() }, 0)

@@ -6,7 +6,6 @@ use diesel::prelude::*;
 use diesel::sql_query;
 
 use super::schema::users;
-use super::users::released_names;
 use super::{Conn, Result};
 use crate::domain::{Email, IdentityKey, User, UserId, UtcTime};
 
@@ -56,14 +55,8 @@ pub fn find_present(conn: &mut Conn) -> Result<Present> {
 }
 
 /// Inserts accounts with their user ids, and reports their number so far to `progress`. Later
-/// accounts get higher user ids. Access tokens of other accounts that contain an address of one of
-/// them are revoked.
-pub fn insert_users(
-    conn: &mut Conn,
-    accounts: &[User],
-    progress: fn(usize),
-    now: UtcTime,
-) -> Result<()> {
+/// accounts get higher user ids.
+pub fn insert_users(conn: &mut Conn, accounts: &[User], progress: fn(usize)) -> Result<()> {
     let mut done = 0;
     for chunk in accounts.chunks(ROWS) {
         let rows: Vec<_> = chunk
@@ -105,7 +98,6 @@ pub fn insert_users(
     if accounts.is_empty() {
         return Ok(());
     }
-    released_names::take_all(conn, accounts, now)?;
     // SQLite's sequence follows by itself; that of Postgres counts only numbers that it assigned.
     if let Conn::Postgres(postgres) = conn {
         sql_query(

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use crate::domain::{EventContext, PlainToken, RefreshState, Scope, SessionId, User, UtcTime};
+use crate::flows::session::log_out::end_as_logged_out;
 use crate::flows::{Error, Flows, Result};
 use crate::security::access_token::VerifiedToken;
 use crate::store::sessions::refresh_tokens;
-use crate::store::users;
+use crate::store::{challenges, sessions, users};
 
 /// State of a token.
 #[derive(Debug)]
@@ -47,7 +48,8 @@ impl Flows {
         Ok(verified.map_or(Introspection::Inactive, Introspection::Access))
     }
 
-    /// Ends the session of a token, for a service with the API key `key`.
+    /// Ends the session of a token, for a service with the API key `key`. A change of the e-mail
+    /// address that waits for its verification is void: the session may have been a thief's.
     pub fn revoke_token(&self, key: &PlainToken, token: &PlainToken) -> Result<()> {
         let key = self.require_scope(key, Scope::Revoke)?;
         let session = if is_refresh_token(token) {
@@ -57,7 +59,19 @@ impl Flows {
         };
         let Some(session) = session else { return Ok(()) };
         let context = EventContext::of(None, self.now()).by_key(&key.id);
-        self.end_as_logged_out(session, context, |_| true)
+        let ended = self.db.write(move |conn| {
+            let Some(session) = sessions::find_session(conn, &session)? else { return Ok(None) };
+            // The account before its sessions, as everywhere: see `lock_for`.
+            let user = session.user_id;
+            users::lock_user(conn, user)?;
+            let ended = end_as_logged_out(conn, session, context)?;
+            if ended.is_some() {
+                challenges::delete_changes(conn, user)?;
+            }
+            Ok::<_, Error>(ended)
+        })?;
+        self.note_logged_out(ended);
+        Ok(())
     }
 
     fn verify_if_active(&self, token: &PlainToken) -> Result<Option<Arc<VerifiedToken>>> {

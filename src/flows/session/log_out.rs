@@ -2,11 +2,11 @@
 
 use crate::domain::{
     Device, EndReason, EventContext, EventKind, PlainToken, RefreshToken, Session, SessionId,
-    TokenHash, Transport,
+    TokenHash, Transport, UtcTime,
 };
-use crate::flows::{Error, Flows, Result};
+use crate::flows::{Flows, Result};
 use crate::store::sessions::refresh_tokens;
-use crate::store::{events, sessions};
+use crate::store::{Conn, events, sessions};
 
 impl Flows {
     /// Ends the session of `token`, if there is one. A replaced token still identifies its session.
@@ -14,7 +14,15 @@ impl Flows {
     pub fn log_out(&self, token: &PlainToken, transport: Transport, device: &Device) -> Result<()> {
         let Some(id) = self.find_session_of(token)? else { return Ok(()) };
         let context = EventContext::of(None, self.now()).on(device);
-        self.end_as_logged_out(id, context, move |session| session.accepts(transport))
+        let ended = self.db.write(move |conn| {
+            let session = sessions::find_session(conn, &id)?;
+            match session.filter(|session| session.accepts(transport)) {
+                Some(session) => end_as_logged_out(conn, session, context),
+                None => Ok(None),
+            }
+        })?;
+        self.note_logged_out(ended);
+        Ok(())
     }
 
     /// Finds the session of a refresh token, which may have been replaced long ago.
@@ -33,30 +41,32 @@ impl Flows {
         Ok(self.db.read(|conn| refresh_tokens::find_session_of_any(conn, &hashes))?)
     }
 
-    /// Ends a session if `may_end` returns true for it, and records it in the context `context`.
-    pub(super) fn end_as_logged_out(
-        &self,
-        id: SessionId,
-        context: EventContext,
-        may_end: impl FnOnce(&Session) -> bool + Clone + Send + 'static,
-    ) -> Result<()> {
-        let now = context.at;
-        let ended = self.db.write(move |conn| {
-            let Some(session) = sessions::find_session(conn, &id)?.filter(may_end) else {
-                return Ok(None);
-            };
-            let ended = sessions::end_session(conn, &session.id, EndReason::LoggedOut, now)?;
-            if ended {
-                let context = EventContext { user_id: Some(session.user_id), ..context };
-                let context = context.in_session(&session.id);
-                events::record(conn, &context, EventKind::LoggedOut, "")?;
-            }
-            Ok::<_, Error>(ended.then_some(session))
-        })?;
-        if let Some(session) = ended {
-            self.note_ended(session.user_id, [session.id.clone()], EndReason::LoggedOut, now);
+    /// Revokes the access tokens of a session that [`end_as_logged_out`] ended.
+    pub(super) fn note_logged_out(&self, ended: Option<Ended>) {
+        if let Some(Ended { session, at }) = ended {
+            self.note_ended(session.user_id, [session.id.clone()], EndReason::LoggedOut, at);
             tracing::info!(user_id = session.user_id.0, session_id = %session.id, "logged out");
         }
-        Ok(())
     }
+}
+
+/// A session with the time of its end.
+pub(super) struct Ended {
+    session: Session,
+    at: UtcTime,
+}
+
+/// Ends a session and records it in the context `context`. Returns `None` if it had ended before.
+pub(super) fn end_as_logged_out(
+    conn: &mut Conn,
+    session: Session,
+    context: EventContext,
+) -> Result<Option<Ended>> {
+    let at = context.at;
+    if !sessions::end_session(conn, &session.id, EndReason::LoggedOut, at)? {
+        return Ok(None);
+    }
+    let context = EventContext { user_id: Some(session.user_id), ..context };
+    events::record(conn, &context.in_session(&session.id), EventKind::LoggedOut, "")?;
+    Ok(Some(Ended { session, at }))
 }

@@ -252,6 +252,9 @@ fn refused(
 
 fn granted(conn: &mut Conn, session: Session, next: Successor, now: UtcTime) -> Result<Outcome> {
     let user = lock_active(conn, session.user_id)?.ok_or(Error::RefreshTokenRevoked)?;
+    // The session may have ended while this request waited for the account.
+    let session = sessions::find_session(conn, &session.id)?;
+    let session = session.filter(|it| it.ended_at.is_none()).ok_or(Error::RefreshTokenRevoked)?;
     sessions::record_use(conn, &session.id, now)?;
     Ok(Outcome::Granted(Box::new(user), session, next))
 }

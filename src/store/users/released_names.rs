@@ -60,7 +60,8 @@ pub fn change(
     if taken.is_empty() { Ok(()) } else { end_tokens_with(conn, taken, user, now) }
 }
 
-/// Notes the names of accounts that an import inserts, as [`change`] does.
+/// Notes the names of accounts that an import inserted, as [`change`] does. `now` is the time of the
+/// end of the import: the other instances read what was revoked in the last minute.
 pub fn take_all(conn: &mut Conn, users: &[User], now: UtcTime) -> Result<()> {
     for some in users.chunks(USERS_AT_A_TIME) {
         let names = some.iter().map(|user| Names::of(&user.username, user.email.as_ref()).0);

@@ -42,6 +42,17 @@ fn disavowed(world: &World, app: &TestApp, link: &str) {
 }
 
 on_both! {
+    fn a_report_leaves_the_api_keys_of_before_whatever_the_clocks_of_the_instances_tell(world) {
+        let (here, there) = (world.app(), world.app_ahead(SECOND * 3));
+        let root = here.superuser(&world, MINA);
+        let (older, _) = there.api_key(&root, &["introspect"]);
+        let thief = here.log_in_on("curl/8.5.0", MINA).is(200).tokens();
+        let (newer, _) = here.api_key(&thief, &["introspect"]);
+        here.not_me(&world.link_about(MINA, NEW_DEVICE, 1)).is(204);
+        let revoked = |id: &str| world.count(&format!("api_keys WHERE id = '{id}' AND revoked_at IS NOT NULL"));
+        assert_eq!((revoked(&older), revoked(&newer)), (0, 1));
+    }
+
     fn a_log_in_on_a_new_device_sends_a_notice(world) {
         let app = world.app();
         app.person(&world, MINA);

@@ -80,6 +80,27 @@ fn a_refresh_during_a_change_of_rights_gets_the_changed_ones() {
 }
 
 #[test]
+fn a_repeated_refresh_that_waited_for_the_end_of_its_session_gets_no_tokens() {
+    let Some(world) = World::postgres() else { return };
+    let app = world.app();
+    let mina = app.person(&world, MINA);
+    app.refresh(&mina.refresh).is(200);
+    let mut end = PgConnection::establish(&world.database_url).unwrap();
+    let ended = format!("ended_at = {}, end_reason = 'logged_out'", world.now() * 1_000_000);
+    end.batch_execute(&format!(
+        "BEGIN; SELECT 1 FROM users FOR NO KEY UPDATE; UPDATE sessions SET {ended}"
+    ))
+    .unwrap();
+    let answer = thread::scope(|scope| {
+        let repeated = scope.spawn(|| app.refresh(&mina.refresh));
+        wait_until_waited_for(&mut end);
+        end.batch_execute("COMMIT").unwrap();
+        repeated.join().unwrap()
+    });
+    answer.refused(401, "refresh_token_revoked");
+}
+
+#[test]
 fn a_change_of_rights_that_waited_for_the_account_has_the_time_after_the_wait() {
     let Some(world) = World::postgres() else { return };
     let app = world.app();

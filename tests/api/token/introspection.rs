@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::support::account::CONFIRM;
 use crate::support::contract::BASIC;
 use crate::support::{Answer, PASSWORD, TestApp, Tokens, World, on_both};
 
@@ -45,6 +46,27 @@ fn scene(world: &World, app: &TestApp) -> (Tokens, String) {
 }
 
 on_both! {
+    fn a_change_of_the_address_is_void_once_a_service_has_revoked_its_session(world) {
+        let app = world.app();
+        let (mina, key) = scene(&world, &app);
+        let ask = |new: &str| {
+            let asking = app.log_in(MINA, PASSWORD).is(200).tokens();
+            let waiting = app.change_email(&asking.access, new).is(202).text("registration_token");
+            (asking, waiting, world.proof_about(new, CONFIRM, 1))
+        };
+        for (new, is_refresh) in [("a@new.example", true), ("b@new.example", false)] {
+            let (asking, waiting, proof) = ask(new);
+            revoke(&app, &key, if is_refresh { &asking.refresh } else { &asking.access }).is(200);
+            app.verify_code(&waiting, &proof.code).refused(401, "code_invalid");
+            app.verify_password(&proof.link_token, PASSWORD).refused(401, "one_time_token_invalid");
+            assert_eq!(app.me(&mina.access).is(200).text("email"), MINA);
+        }
+        // The user's own log-out leaves it: the link may be opened on another device.
+        let (asking, waiting, proof) = ask("c@new.example");
+        app.post("/v1/token-revoke", &json!({"refresh_token": asking.refresh})).is(204);
+        app.verify_code(&waiting, &proof.code).is(200);
+    }
+
     fn an_active_access_token_is_described_by_its_claims(world) {
         let app = world.app();
         let (mina, key) = scene(&world, &app);

@@ -137,7 +137,7 @@ fn call_users(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, import::lock_users(conn));
     call!(recorder, import::find_present(conn));
     let imported = User { id: UserId(5_000_000), ..user };
-    call!(recorder, import::insert_users(conn, &[imported], |_| (), NOW));
+    call!(recorder, import::insert_users(conn, &[imported], |_| ()));
 }
 
 fn call_sessions(conn: &mut Conn, recorder: &Recorder) {
