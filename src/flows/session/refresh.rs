@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::domain::{
     Counted, Counter, Device, EndReason, EventContext, EventKind, PlainToken, RefreshState,
-    RefreshToken, Session, TokenHash, Transport, User, UtcTime,
+    RefreshToken, Session, SessionId, TokenHash, Transport, User, UserId, UtcTime,
 };
 use crate::flows::notify::notices::{Notice, queue_notice};
 use crate::flows::password::reauthenticate::lock_active;
@@ -206,7 +206,7 @@ fn judge_used_token(
     match RefreshState::of(&token, &session, next.as_ref(), policy.refresh_grace, now) {
         RefreshState::Repeated => {
             let expires_at = next.map_or(session.expires_at, |next| next.expires_at);
-            granted(conn, session, Successor { number, expires_at }, now)
+            granted(conn, session.user_id, &session.id, Successor { number, expires_at }, now)
         }
         state => {
             let context = context_of(&session, device, now);
@@ -250,10 +250,16 @@ fn refused(
     Ok(Outcome::Refused(error, None))
 }
 
-fn granted(conn: &mut Conn, session: Session, next: Successor, now: UtcTime) -> Result<Outcome> {
-    let user = lock_active(conn, session.user_id)?.ok_or(Error::RefreshTokenRevoked)?;
+fn granted(
+    conn: &mut Conn,
+    user: UserId,
+    session: &SessionId,
+    next: Successor,
+    now: UtcTime,
+) -> Result<Outcome> {
+    let user = lock_active(conn, user)?.ok_or(Error::RefreshTokenRevoked)?;
     // The session may have ended while this request waited for the account.
-    let session = sessions::find_session(conn, &session.id)?;
+    let session = sessions::find_session(conn, session)?;
     let session = session.filter(|it| it.ended_at.is_none()).ok_or(Error::RefreshTokenRevoked)?;
     sessions::record_use(conn, &session.id, now)?;
     Ok(Outcome::Granted(Box::new(user), session, next))
