@@ -85,7 +85,7 @@ pub struct Config {
     pub key_rotation: Option<Duration>,
     /// Lifetimes of tokens and sessions.
     pub lifetimes: Lifetimes,
-    /// Sessions a person may have.
+    /// Largest number of sessions of a user.
     pub sessions_per_user: u32,
     /// Rules for new passwords.
     pub password_policy: PasswordPolicy,
@@ -93,7 +93,7 @@ pub struct Config {
     pub breached_passwords: Option<BreachedPasswordsSettings>,
     /// Cost of password hashes.
     pub bcrypt_cost: u32,
-    /// Moment at which an e-mail address must be verified.
+    /// Time at which an e-mail address must be verified.
     pub email_verification: EmailVerification,
     /// The rules for registration.
     pub registration: RegistrationRules,

@@ -150,8 +150,8 @@ impl Secrets {
         self.all().map(|derived| derived.successor(presented)).collect()
     }
 
-    /// Returns the tokens that may be one of the next `steps` after `presented`. The secret may
-    /// have changed once in between, in either direction.
+    /// Returns every token that the next `steps` exchanges of `presented` can have issued. The
+    /// secret may have changed once in between, in either direction.
     pub fn later_refresh_tokens(&self, presented: &PlainToken, steps: usize) -> Vec<PlainToken> {
         let Some(previous) = &self.previous else {
             return self.current.successors(presented).take(steps).collect();

@@ -180,8 +180,8 @@ impl Flows {
         self.try_to_forget(ONE_ATTEMPT);
     }
 
-    /// Does the same before a response to the deletion of an account, which waits for others for a
-    /// moment.
+    /// Does the same before the response to the deletion of an account, with several attempts while
+    /// others use the files.
     pub(super) fn forget_deleted_soon(&self) {
         self.try_to_forget(ATTEMPTS_OF_DELETION);
     }

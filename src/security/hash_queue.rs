@@ -1,8 +1,9 @@
 //! The queue of password hashes, fair to all clients. Each account has one hash at a time. Known
 //! devices and other clients have a share of the work each, and in each share the networks take
 //! turns. When a share is full, a job of the network with the most jobs is refused in favour of a
-//! network with fewer. In one network, a job of the account with the most jobs is refused. A block
-//! of networks without a job has a place before another block has several.
+//! network with fewer; in one network, a job of the account with the most jobs. If no network has
+//! more jobs than another, a job of the block of networks with the most jobs is refused in favour
+//! of a block without any.
 
 mod share;
 #[cfg(test)]
@@ -21,8 +22,8 @@ use self::share::{Share, Waiting};
 const JOBS_PER_THREAD: usize = 16;
 /// Waiting jobs per thread that are reserved for known devices.
 const RESERVED_PER_THREAD: usize = 8;
-/// Waiting jobs of one account on known devices, whatever their number.
-const PLACES_OF_ACCOUNT: usize = 3;
+/// Largest number of waiting jobs of one account on known devices, however many devices it has.
+const MAX_JOBS_OF_ACCOUNT: usize = 3;
 /// Jobs of known devices that run in a row while others wait: two thirds of the work.
 const KNOWN_IN_A_ROW: u32 = 2;
 
@@ -168,7 +169,7 @@ impl State {
         let Requester { account, lane } = requester;
         let waiting = Waiting { account, job, since: Instant::now() };
         match lane {
-            Lane::KnownDevice(_) if self.known.jobs_of(&waiting.account) >= PLACES_OF_ACCOUNT => {
+            Lane::KnownDevice(_) if self.known.jobs_of(&waiting.account) >= MAX_JOBS_OF_ACCOUNT => {
                 Some(waiting.job)
             }
             Lane::KnownDevice(network) => self.known.admit(network, waiting, reserved),

@@ -42,8 +42,8 @@ pub enum Counted {
     /// Requests of one class from one network for mails to any mailbox, on one day. It has no limit:
     /// the number decides which share of the budgets of the service a mail may use.
     MailOfNetworkDaily,
-    /// Networks of one block with a request of one class on one day. Those beyond have no share of
-    /// what is kept for first requests.
+    /// Networks of one block that requested a mail of one class on one day. Those beyond have no
+    /// share of what is kept for first requests.
     NetworksOfBlock,
     /// Networks of one block with a request of one class for mails to one mailbox in a day.
     MailboxFirstsOfBlock,

@@ -8,11 +8,11 @@ use crate::flows::{LimitReports, Policy, Result};
 use crate::store::outbox::{self, MailKind, NewMail};
 use crate::store::{Conn, challenges};
 
-/// Notices of one kind in [`SPAN`] to one user, where other limits do not bound them: a client
-/// that knows a password can log in on any number of devices, which must not fill the mailbox. The
-/// links of the first notices undo what comes later.
+/// Largest number of notices of one kind to one user in [`SPAN`], counted from the last change of
+/// the password. It bounds those that a client with the password can cause at will; the links of
+/// the first ones undo what comes later.
 const NOTICES: i64 = 10;
-/// The same, whether or not the password was changed meanwhile.
+/// Largest number of them in [`SPAN`], also if the password was changed meanwhile.
 const NOTICES_IN_ALL: i64 = 30;
 const SPAN: Duration = Duration::from_hours(24);
 

@@ -26,10 +26,9 @@ pub enum WriteKind {
     Durable,
     /// Returns after it is on disk; one statement.
     DurableStatement,
-    /// A write that matters only until this process has stored the conclusion of a job. On SQLite
-    /// it returns before it is on disk: the next durable write covers it, and a power failure
-    /// before that ends this process too, so that the job is done from its start. Postgres may fail
-    /// and leave this process running, so there it waits for the disk.
+    /// A write that is needed only until the conclusion of a job is stored. On SQLite it returns
+    /// before it is on disk: a power failure ends this process too, and the job starts again. On
+    /// Postgres it waits for the disk, since the server can fail while this process continues.
     Provisional,
     /// Returns before it is on disk: a power failure may undo it. The next durable write covers it.
     /// On Postgres no other transaction waits for the disk at the rows that it locks.

@@ -60,8 +60,9 @@ type Rows = (i64, sessions::Row, users::Row);
 
 /// [`exchange`] on Postgres. The rows of the account, of the token and of the session are locked
 /// first, so that the conditions hold for what other transactions committed meanwhile. The lock of
-/// the account is shared: a change of its rights either sees when this token is issued, or this
-/// token has the changed rights.
+/// the account is shared. A concurrent change of rights therefore either waits for this exchange
+/// and reads its `last_seen_at` (`rights::find_latest_use`), or commits first, and the token has
+/// the new rights.
 ///
 /// It is no `sql_query`, whose statement would be parsed and planned each time.
 struct Statement<'a> {

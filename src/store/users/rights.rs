@@ -32,10 +32,10 @@ pub fn end_tokens(conn: &mut Conn, id: UserId, now: UtcTime) -> Result<()> {
 
 /// Starts a new generation of an account's rights and returns it.
 ///
-/// A generation has a second of its own: tokens of the one before may have the second after it as
-/// their `iat`, and services refuse `iat <= revoked_at` in whole seconds. The fourth and later ones
-/// of a second share theirs: further ahead, tokens would not be issued in time. A service that
-/// checks tokens itself then accepts one that was issued between two of these until it expires.
+/// Services refuse `iat <= revoked_at`, both in whole seconds, so each of the first changes within
+/// a second gets a second of its own. The fourth and all later ones share one ([`FURTHEST_AHEAD`]):
+/// otherwise tokens would be issued too late. A service that checks tokens itself accepts a token
+/// from between two of those until it expires.
 ///
 /// Its time is no earlier than the latest issue of a token of the account, as far as that is no
 /// further ahead. An instance whose clock is ahead may have issued one, or any instance while this
