@@ -46,6 +46,8 @@ const REQUESTS: usize = 400;
 const REQUESTS_OF_CONTROL: usize = 60;
 /// The users whose names are spelled differently.
 const PEOPLE: usize = 60;
+/// Looks at a user whose spellings differ. Each takes 30 of the 100 failed log-ins of a name.
+const LOOKS: u8 = 3;
 /// The delay that the control adds.
 const ADDED: Duration = Duration::from_millis(5);
 
@@ -173,15 +175,23 @@ fn spellings_take_the_same_time(world: &World) {
     world.add_users_with_costly_hashes(round, PEOPLE);
     let mut connection = Connection::to(world.address());
     for arm in [Arm::Known, Arm::Unknown] {
+        let mut best = |requests: &[Vec<u8>]| -> Vec<Duration> {
+            let mut ask = |request| connection.ask(request, Duration::ZERO).took;
+            requests.iter().map(|it| (0..3).map(|_| ask(it)).min().unwrap()).collect()
+        };
         let differ = |number: &usize| {
-            let best = |request: &Vec<u8>| {
-                (0..3).map(|_| connection.ask(request, Duration::ZERO).took).min().unwrap()
-            };
-            let times: Vec<_> = World::spellings(round, arm, *number).iter().map(best).collect();
-            let (slowest, fastest) = (*times.iter().max().unwrap(), *times.iter().min().unwrap());
-            // Another hash takes several times as long; the same on a busy machine up to 1.5 times,
-            // and a request without a costly one some milliseconds more.
-            slowest > fastest + ADDED * 2 && slowest > fastest * 7 / 4
+            let mut shortest = vec![Duration::MAX];
+            // Another hash takes longer at each look, a machine that is busy elsewhere does not.
+            (0..LOOKS).all(|look| {
+                let times = best(&World::spellings(round, arm, *number, look));
+                shortest.resize(times.len(), Duration::MAX);
+                shortest.iter_mut().zip(times).for_each(|(it, time)| *it = time.min(*it));
+                let (slowest, fastest) = (shortest.iter().max(), shortest.iter().min());
+                let (slowest, fastest) = (*slowest.unwrap(), *fastest.unwrap());
+                // Another hash takes several times as long; the same on a busy machine up to 1.5
+                // times, and a request without a costly one some milliseconds more.
+                slowest > fastest + ADDED * 2 && slowest > fastest * 7 / 4
+            })
         };
         let count = (0..PEOPLE).filter(differ).count();
         println!("{arm:?}: of {PEOPLE} people {count} take another time under another spelling");

@@ -186,20 +186,20 @@ impl World {
 
     /// Wrong passwords for one person, under the address in several spellings and at API and
     /// adapter.
-    pub fn spellings(round: u8, arm: Arm, number: usize) -> Vec<Vec<u8>> {
+    pub fn spellings(round: u8, arm: Arm, number: usize, look: u8) -> Vec<Vec<u8>> {
         let email = address_of(&name_of(round, arm, number));
         let full_width = email.replacen('o', "\u{ff4f}", 1);
         let soft_hyphen = email.replace("example", "exam\u{ad}ple");
         let both = full_width.replace("example", "exam\u{ad}ple");
         let spellings = [&email, &email.to_uppercase(), &full_width, &soft_hyphen, &both];
-        // From two networks: each name may be tried so often from one.
-        [("/v1/token-auth", "192.0"), ("/api-token-auth/", "192.1")]
+        // From two networks at each look: each name may be tried so often from one.
+        [("/v1/token-auth", 2 * look), ("/api-token-auth/", 2 * look + 1)]
             .into_iter()
             .filter(|(path, _)| HAS_DRF || path.starts_with("/v1"))
             .flat_map(|(path, region)| spellings.map(|name| (path, region, name)))
             .map(|(path, region, name)| {
                 let body = json!({"username": name, "password": "wrong"});
-                post(path, &format!("{region}.{round}.7"), &body)
+                post(path, &format!("192.{region}.{round}.7"), &body)
             })
             .collect()
     }
