@@ -33,6 +33,16 @@ pub fn read_prepared_statements(s: &mut Source) -> PreparedStatements {
 /// Parses a database URL whose connection is either local, verified by TLS, or explicitly without
 /// it; else returns the advice.
 pub fn database_url(text: &str) -> Result<DatabaseUrl, &'static str> {
+    database_url_in(text, |name| {
+        std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+    })
+}
+
+/// [`database_url`] in an environment, from which libpq takes what the URL leaves out.
+pub(in crate::config) fn database_url_in(
+    text: &str,
+    environment: impl Fn(&str) -> Option<String>,
+) -> Result<DatabaseUrl, &'static str> {
     let url = DatabaseUrl::parse(text)?;
     let has_tls = cfg!(feature = "postgres-tls");
     if !has_tls && url_parameter(text, "sslmode").is_some_and(|mode| needs_tls(&mode)) {
@@ -40,7 +50,7 @@ pub fn database_url(text: &str) -> Result<DatabaseUrl, &'static str> {
                     --features postgres-tls and use sslmode=verify-full, or use sslmode=disable if the \
                     network may be trusted");
     }
-    match sslmode_over_the_network(text).as_deref() {
+    match sslmode_over_the_network(text, environment).as_deref() {
         None | Some("disable") => Ok(url),
         // The other modes accept any certificate, or none, and libpq's default is one of them.
         Some("verify-full") if has_tls => Ok(url),
@@ -49,33 +59,48 @@ pub fn database_url(text: &str) -> Result<DatabaseUrl, &'static str> {
              sslrootcert=system or the file of your authority")
         }
         Some(_) if has_tls => Err(
-            "names a server on another machine: add ?sslmode=verify-full&sslrootcert=system, so that its \
-             certificate is checked, or ?sslmode=disable if the network may be trusted",
+            "names a server on another machine (PGHOST, PGHOSTADDR and PGSERVICE count too): add \
+             ?sslmode=verify-full&sslrootcert=system, so that its certificate is checked, or \
+             ?sslmode=disable if the network may be trusted",
         ),
         Some(_) => Err(
-            "names a server on another machine, and this binary was built without TLS: build with \
-             --features postgres-tls and add ?sslmode=verify-full, or add ?sslmode=disable if the \
-             network may be trusted",
+            "names a server on another machine (PGHOST, PGHOSTADDR and PGSERVICE count too), and this \
+             binary was built without TLS: build with --features postgres-tls and add \
+             ?sslmode=verify-full, or add ?sslmode=disable if the network may be trusted",
         ),
     }
 }
 
-/// Returns the `sslmode` of a Postgres URL that names another machine, empty where it has none;
-/// `None` if the URL stays on this machine.
-fn sslmode_over_the_network(text: &str) -> Option<String> {
+/// Returns the `sslmode` of a Postgres URL that leads to another machine, empty where it has none;
+/// `None` if the connection stays on this machine.
+fn sslmode_over_the_network(
+    text: &str,
+    environment: impl Fn(&str) -> Option<String>,
+) -> Option<String> {
     if !text.starts_with("postgres") {
         return None;
     }
     let parameter = |name: &str| url_parameter(text, name);
-    let hosts = parameter("hostaddr").or_else(|| parameter("host")).unwrap_or_else(|| {
+    let inherited = |name: &str| environment(name).filter(|value| !value.is_empty());
+    let in_authority = || {
         let hosts: Vec<&str> = store::hosts(text).split(',').map(store::without_port).collect();
-        hosts.join(",")
-    });
+        Some(hosts.join(",")).filter(|hosts| !hosts.is_empty())
+    };
+    // An address counts before a name, wherever it comes from.
+    let hosts = parameter("hostaddr")
+        .or_else(|| inherited("PGHOSTADDR"))
+        .or_else(|| parameter("host"))
+        .or_else(in_authority)
+        .or_else(|| inherited("PGHOST"))
+        .unwrap_or_default();
+    // A service may have an address of its own in a file.
+    let is_service = parameter("service").or_else(|| inherited("PGSERVICE")).is_some();
     // Each of several hosts counts: any of them may answer.
-    let stays = hosts.split(',').all(|host| {
-        let host = percent_encoding::percent_decode_str(host).decode_utf8_lossy();
-        host.is_empty() || host.starts_with('/') || is_this_machine(&host)
-    });
+    let stays = !is_service
+        && hosts.split(',').all(|host| {
+            let host = percent_encoding::percent_decode_str(host).decode_utf8_lossy();
+            host.is_empty() || host.starts_with('/') || is_this_machine(&host)
+        });
     // libpq's default where the authorities of the machine are used.
     let is_system = || parameter("sslrootcert").is_some_and(|it| it == "system");
     let default = || if is_system() { "verify-full".to_owned() } else { String::new() };

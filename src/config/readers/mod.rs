@@ -17,6 +17,8 @@ mod urls;
 pub(super) use browsers::read_browsers;
 pub(super) use claims::{read_audience, read_client_id, read_custom_claims};
 pub use database::database_url;
+#[cfg(test)]
+pub(super) use database::database_url_in;
 pub(super) use database::{read_database, read_prepared_statements};
 pub(super) use limits::read_limits;
 pub(super) use mode::Mode;

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use ipnet::{IpNet, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::mode::Mode;
 use crate::config::source::Source;
@@ -11,7 +11,9 @@ use crate::config::source::Source;
 pub fn read_proxies(s: &mut Source, mode: Mode) -> Vec<IpNet> {
     let name = "HALLPASS_TRUSTED_PROXIES";
     let network = |part: &str| {
-        part.parse::<IpNet>().ok().or_else(|| part.parse::<IpAddr>().ok().map(IpNet::from))
+        let network =
+            part.parse::<IpNet>().ok().or_else(|| part.parse::<IpAddr>().ok().map(IpNet::from));
+        network.map(canonical)
     };
     if mode == Mode::Production && s.text(name).is_none() {
         s.notes.push(format!(
@@ -36,6 +38,14 @@ pub fn read_proxies(s: &mut Source, mode: Mode) -> Vec<IpNet> {
         );
     }
     networks
+}
+
+/// Returns an IPv4-mapped network as one of IPv4, as the addresses of peers are.
+fn canonical(network: IpNet) -> IpNet {
+    let IpNet::V6(mapped) = network else { return network };
+    let prefix = mapped.prefix_len().checked_sub(96);
+    let ipv4 = prefix.zip(mapped.addr().to_ipv4_mapped());
+    ipv4.map_or(network, |(prefix, address)| Ipv4Net::new_assert(address, prefix).into())
 }
 
 /// Returns whether networks are an eighth of all IPv4 addresses, or of IPv6 more than a /16.

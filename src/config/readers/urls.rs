@@ -42,6 +42,7 @@ pub fn read_public_url(s: &mut Source, bind: SocketAddr, mode: Mode) -> String {
         Ok(url) if url.query().is_some() || url.fragment().is_some() || url.path().len() > 1 => {
             "must be an origin only: no path, query or fragment"
         }
+        Ok(url) if has_user(&url) => "must be an origin only: no user name or password",
         Ok(url) if url.scheme() == "http" && mode == Mode::Production => {
             "must be https outside development"
         }
@@ -87,6 +88,10 @@ pub fn is_app_scheme(scheme: &str) -> bool {
         && !RESERVED_SCHEMES.contains(&scheme)
 }
 
+fn has_user(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
 /// Reads the URL of a page of the front end; `{token}` is the place of the token.
 fn read_page(s: &mut Source, name: &str, mode: Mode) -> Option<String> {
     let text = s.text(name)?;
@@ -98,7 +103,13 @@ fn read_page(s: &mut Source, name: &str, mode: Mode) -> Option<String> {
             scheme => is_app_scheme(scheme) && rest.starts_with(":/"),
         }
     };
-    let url = Url::parse(&text.replace("{token}", "t")).ok().filter(is_page);
+    // What the parser would repair is mailed as it is.
+    let breaks = |c: char| c.is_whitespace() || c.is_control() || "<>\"".contains(c);
+    let parsed = |token| Url::parse(&text.replace("{token}", token)).ok();
+    // A host is in lower case, and names go to other servers.
+    let host_of = |token| parsed(token).and_then(|url| url.host_str().map(str::to_owned));
+    let url = parsed("t").filter(is_page).filter(|url| !has_user(url));
+    let url = url.filter(|_| !text.contains(breaks) && host_of("t") == host_of("u"));
     match url.filter(|_| text.matches("{token}").count() == 1) {
         None => {
             s.fault(

@@ -127,6 +127,13 @@ fn a_link_may_open_an_app_but_never_run_a_script() {
             "myapp://verify",
             "//x/{token}",
             "myapp://{token}/{token}",
+            "myapp://{token}",
+            "https://{token}.example/",
+            "https://user:password@app.example/#{token}",
+            "https://app.example/\nv#{token}",
+            "https://app.example/x y#{token}",
+            "https://app.example/x\"#{token}",
+            "https://app.example/<x>#{token}",
         ] {
             assert_eq!(in_production(page), [name], "{page}");
         }

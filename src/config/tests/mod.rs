@@ -143,6 +143,11 @@ fn proxies_are_addresses_or_networks() {
     let config = read(&[("HALLPASS_TRUSTED_PROXIES", "10.0.0.0/8,::1, 192.0.2.7")]).unwrap();
     let networks: Vec<String> = config.trusted_proxies.iter().map(ToString::to_string).collect();
     assert_eq!(networks, ["10.0.0.0/8", "::1/128", "192.0.2.7/32"]);
+    // Peers are compared in this form.
+    let mapped = "::ffff:127.0.0.0/104,::ffff:192.0.2.7";
+    let config = read(&[("HALLPASS_TRUSTED_PROXIES", mapped)]).unwrap();
+    let networks: Vec<String> = config.trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["127.0.0.0/8", "192.0.2.7/32"]);
     assert_eq!(faulty(&[("HALLPASS_TRUSTED_PROXIES", "nginx")]), ["HALLPASS_TRUSTED_PROXIES"]);
 }
 

@@ -1,6 +1,7 @@
 //! Refusals and warnings in production.
 
 use super::*;
+use crate::config::readers::database_url_in;
 
 #[test]
 fn a_public_address_makes_unsafe_settings_faults() {
@@ -142,5 +143,35 @@ fn an_sslmode_that_this_binary_does_not_have_names_the_feature() {
         ["postgres://localhost/d?sslmode=require", "postgres://db.example/d?sslmode=verify-full"]
     {
         assert!(database_url(url).unwrap_err().contains("postgres-tls"), "{url}");
+    }
+}
+
+#[test]
+fn what_libpq_takes_from_the_environment_counts_as_the_host() {
+    let another = ["192.0.2.2", "db.example"];
+    let is_refused = |url: &str, name: &str, value: &str| {
+        let environment = |asked: &str| (asked == name).then(|| value.to_owned());
+        database_url_in(url, environment).is_err_and(|advice| advice.contains("another machine"))
+    };
+    for (url, name, value) in [
+        ("postgres://u:p@/d", "PGHOST", another[0]),
+        ("postgres:///d", "PGHOST", another[1]),
+        ("postgres://u:p@localhost/d", "PGHOSTADDR", another[0]),
+        ("postgres://u:p@/d", "PGHOSTADDR", another[0]),
+        ("postgres://u:p@/d?host=/run/postgresql", "PGHOSTADDR", another[0]),
+        ("postgres://u:p@localhost/d", "PGSERVICE", "a"),
+        ("postgres://u:p@/d?service=a", "", ""),
+    ] {
+        assert!(is_refused(url, name, value), "{url} {name}={value}");
+        let mode = if url.contains('?') { "&sslmode=disable" } else { "?sslmode=disable" };
+        assert!(!is_refused(&format!("{url}{mode}"), name, value), "{url}{mode} {name}={value}");
+    }
+    for (url, name, value) in [
+        ("postgres://u:p@/d", "PGHOST", "/run/postgresql"),
+        ("postgres://u:p@/d", "PGHOST", ""),
+        ("postgres://u:p@localhost/d", "PGHOST", another[1]),
+        ("postgres://u:p@localhost/d?hostaddr=127.0.0.1", "PGHOSTADDR", another[0]),
+    ] {
+        assert!(!is_refused(url, name, value), "{url} {name}={value}");
     }
 }

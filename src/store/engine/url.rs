@@ -28,7 +28,7 @@ const PARAMETERS: Advice = "has a parameter that libpq does not know, or with a 
                             be read; a ? or & in a password is written %3F or %26";
 
 /// Query parameters that libpq knows, and their kinds.
-const KNOWN_PARAMETERS: [(&str, Parameter); 43] = [
+const KNOWN_PARAMETERS: [(&str, Parameter); 42] = [
     ("application_name", Parameter::Text),
     ("channel_binding", Parameter::OneOf(&["disable", "prefer", "require"])),
     ("client_encoding", Parameter::OneOf(&["auto", "UTF8", "utf8", "UTF-8", "utf-8"])),
@@ -54,7 +54,6 @@ const KNOWN_PARAMETERS: [(&str, Parameter); 43] = [
     ("require_auth", Parameter::Text),
     ("requirepeer", Parameter::Text),
     ("service", Parameter::Text),
-    ("servicefile", Parameter::Text),
     ("ssl", Parameter::OneOf(&["true"])),
     ("ssl_max_protocol_version", Parameter::OneOf(TLS_VERSIONS)),
     ("ssl_min_protocol_version", Parameter::OneOf(TLS_VERSIONS)),
