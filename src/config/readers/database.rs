@@ -39,7 +39,7 @@ pub fn database_url(text: &str) -> Result<DatabaseUrl, &'static str> {
 }
 
 /// [`database_url`] in an environment, from which libpq takes what the URL leaves out.
-pub(in crate::config) fn database_url_in(
+pub fn database_url_in(
     text: &str,
     environment: impl Fn(&str) -> Option<String>,
 ) -> Result<DatabaseUrl, &'static str> {
