@@ -88,6 +88,9 @@ pub fn is_app_scheme(scheme: &str) -> bool {
         && !RESERVED_SCHEMES.contains(&scheme)
 }
 
+/// Stands for a token where the URL of a page is checked.
+const SAMPLE_TOKEN: &str = "sample-token";
+
 fn has_user(url: &Url) -> bool {
     !url.username().is_empty() || url.password().is_some()
 }
@@ -105,17 +108,18 @@ fn read_page(s: &mut Source, name: &str, mode: Mode) -> Option<String> {
     };
     // What the parser would repair is mailed as it is.
     let breaks = |c: char| c.is_whitespace() || c.is_control() || "<>\"".contains(c);
-    let parsed = |token| Url::parse(&text.replace("{token}", token)).ok();
     // A host is in lower case, and names go to other servers.
-    let host_of = |token| parsed(token).and_then(|url| url.host_str().map(str::to_owned));
-    let url = parsed("t").filter(is_page).filter(|url| !has_user(url));
-    let url = url.filter(|_| !text.contains(breaks) && host_of("t") == host_of("u"));
-    match url.filter(|_| text.matches("{token}").count() == 1) {
+    let names_token = |url: &Url| url.host_str().is_some_and(|host| host.contains(SAMPLE_TOKEN));
+    let has_one_token = text.matches("{token}").count() == 1;
+    // An URL that cannot be parsed is a fault too.
+    let url = Url::parse(&text.replace("{token}", SAMPLE_TOKEN)).ok();
+    let url = url.filter(|url| is_page(url) && !has_user(url) && !names_token(url));
+    match url.filter(|_| has_one_token && !text.contains(breaks)) {
         None => {
             s.fault(
                 name,
-                "must be an URL with {token}: https://app.example.com/verify#{token}, or one of an app: \
-                 myapp://verify/{token}",
+                "must be an URL with {token} after the host, and without white space, quotes or a user \
+                 name: https://app.example.com/verify#{token}, or one of an app: myapp://verify/{token}",
             );
         }
         Some(url) => {

@@ -10,7 +10,8 @@ use crate::flows::access::require_superuser;
 use crate::flows::audit::context_of;
 use crate::flows::password::reauthenticate::{lock_for, lock_unchanged};
 use crate::flows::{Claims, Error, Flows, Result};
-use crate::store::{Conn, api_keys, challenges, events};
+use crate::store::challenges::notices;
+use crate::store::{Conn, api_keys, events};
 
 /// An API key to be created.
 #[derive(Clone, Debug)]
@@ -49,7 +50,7 @@ impl Flows {
             let (context, session) = (context_of(claims, device, self.now()), claims.session_id());
             self.db.write(move |conn| {
                 require_superuser(&lock_unchanged(conn, &user, &session)?)?;
-                let created_at = challenges::time_since_notices(conn, by, key.created_at)?;
+                let created_at = notices::time_since_notices(conn, by, key.created_at)?;
                 api_keys::insert_key(conn, &ApiKey { created_at, ..key.clone() }, &hash)?;
                 events::record(conn, &context, EventKind::ApiKeyCreated, key.id.as_str())?;
                 Ok::<_, Error>(created_at)

@@ -48,7 +48,7 @@ pub(crate) fn queue_notice(
         detail: notice.detail.to_owned(),
         ..Challenge::new(ChallengeKind::ReportUnauthorized, Some(user.id), now)
     };
-    challenges::insert_notice(conn, user.id, &challenge)?;
+    challenges::notices::insert_notice(conn, user.id, &challenge)?;
     let mail = NewMail::new(notice.kind, to, &user.locale, challenge.id.as_str());
     let mail = NewMail { about: Some(user.id), ..mail };
     outbox::enqueue(conn, &mail, now)?;

@@ -11,9 +11,10 @@ use crate::flows::audit::context_of;
 use crate::flows::notify::notices::{Notice, queue_notice};
 use crate::flows::password::reauthenticate::lock_for;
 use crate::flows::{Claims, Error, Flows, Result};
+use crate::store::challenges::notices;
 use crate::store::identities::{self, Unlinking};
 use crate::store::outbox::MailKind;
-use crate::store::{self, Conn, challenges, events};
+use crate::store::{self, Conn, events};
 
 impl Flows {
     /// Lists the holder's identities, the oldest first.
@@ -88,7 +89,7 @@ pub(crate) fn link_identity(
         provider: identity.provider.clone(),
         key: identity.key.clone(),
         email: email.map(|email| email.as_str().to_owned()),
-        created_at: challenges::time_since_notices(conn, user, context.at)?,
+        created_at: notices::time_since_notices(conn, user, context.at)?,
         last_used_at: Some(context.at),
     };
     identities::insert(conn, &linked)?;

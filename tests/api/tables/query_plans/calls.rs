@@ -21,10 +21,10 @@ use hallpass::store::users::released_names::{self, Names};
 use hallpass::store::users::search::{self, UserFilter};
 use hallpass::store::users::{self, NewUser, deletion, rights};
 use hallpass::store::{
-    Conn, api_keys, challenges, challenges::verifications, events, identities, import, limits,
-    outbox, sessions, sessions::candidate, sessions::ended, sessions::known_devices,
-    sessions::opening, sessions::refresh, sessions::refresh_tokens, signing_keys, social_flows,
-    users::erasures,
+    Conn, api_keys, challenges, challenges::notices, challenges::verifications, events, identities,
+    import, limits, outbox, sessions, sessions::candidate, sessions::ended,
+    sessions::known_devices, sessions::opening, sessions::refresh, sessions::refresh_tokens,
+    signing_keys, social_flows, users::erasures,
 };
 
 use super::Recorder;
@@ -238,8 +238,8 @@ fn call_challenges(conn: &mut Conn, recorder: &Recorder) {
     call!(recorder, challenges::consume_challenge(conn, &new.id, NOW));
     call!(recorder, challenges::find_revertible(conn, USER, NOW));
     let notice = Challenge::new(ChallengeKind::ReportUnauthorized, Some(USER), NOW);
-    call!(recorder, challenges::insert_notice(conn, USER, &notice));
-    call!(recorder, challenges::time_since_notices(conn, USER, NOW));
+    call!(recorder, notices::insert_notice(conn, USER, &notice));
+    call!(recorder, notices::time_since_notices(conn, USER, NOW));
     call!(recorder, challenges::list_page(conn, USER, ChallengeKind::OF_ACCOUNT, "o1", 100));
     call!(recorder, challenges::delete_newer_notices(conn, &new));
     call!(recorder, challenges::delete_of_kinds(conn, USER, ChallengeKind::OF_PASSWORD));
